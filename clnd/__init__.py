@@ -1,0 +1,38 @@
+"""clnd: n-dimensional arrays and automatic differentiation on any OpenCL device, with MXNet's imperative interface.
+
+>>> import clnd as mx
+>>> from clnd import nd, autograd
+>>> x = nd.array([[1, 2], [3, 4]])
+>>> x.attach_grad()
+>>> with autograd.record():
+...     z = x * 2 * x
+>>> z.backward()
+>>> x.grad
+<BLANKLINE>
+[[ 4.  8.]
+ [12. 16.]]
+<NDArray 2x2 @cpu(0)>
+"""
+
+from . import autograd, context, nd, random
+from . import nd as ndarray
+from .context import Context, cpu, cpu_pinned, current_context, gpu, gpu_memory_info, num_gpus
+from .errors import MXNetError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Context",
+    "MXNetError",
+    "autograd",
+    "context",
+    "cpu",
+    "cpu_pinned",
+    "current_context",
+    "gpu",
+    "gpu_memory_info",
+    "nd",
+    "ndarray",
+    "num_gpus",
+    "random",
+]

@@ -1,0 +1,478 @@
+"""Automatic differentiation: walk the launch records behind the heads in reverse, add up what arrives, free what was used.
+
+Nothing here knows an operator: each record's operator gives the gradients of its inputs (`clnd.ops.declare`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from clnd import engine, ops
+from clnd.engine import Record, Value, state
+from clnd.errors import MXNetError, ShapeError
+
+from .ndarray import Leaf, NDArray
+
+__all__ = [
+    "Function",
+    "backward",
+    "get_symbol",
+    "grad",
+    "is_recording",
+    "is_training",
+    "mark_variables",
+    "pause",
+    "predict_mode",
+    "record",
+    "set_recording",
+    "set_training",
+    "train_mode",
+]
+
+
+# What is recorded, and how.
+
+
+@contextmanager
+def _scope(recording: bool | None, training: bool | None) -> Iterator[None]:
+    before = state.recording, state.training
+    state.recording = before[0] if recording is None else recording
+    state.training = before[1] if training is None else training
+    try:
+        yield
+    finally:
+        state.recording, state.training = before
+
+
+def record(train_mode: bool = True) -> Any:
+    """A `with` block whose operations are recorded, so that they can be differentiated.
+
+    Parameters
+    ----------
+    train_mode : bool
+        Do operators like dropout behave as in training?
+
+    Examples
+    --------
+    >>> from clnd import nd, autograd
+    >>> x = nd.array([1, 2])
+    >>> x.attach_grad()
+    >>> with autograd.record():
+    ...     y = x * x
+    >>> y.backward()
+    >>> x.grad.asnumpy()
+    array([2., 4.], dtype=float32)
+    """
+    return _scope(True, train_mode)
+
+
+def pause(train_mode: bool = False) -> Any:
+    """A `with` block within `record` whose operations are not recorded.
+
+    >>> from clnd import autograd
+    >>> with autograd.record():
+    ...     with autograd.pause():
+    ...         print(autograd.is_recording())
+    False
+    """
+    return _scope(False, train_mode)
+
+
+def train_mode() -> Any:
+    """A `with` block in which operators behave as in training, recorded or not.
+
+    >>> from clnd import autograd
+    >>> with autograd.train_mode():
+    ...     print(autograd.is_training())
+    True
+    """
+    return _scope(None, True)
+
+
+def predict_mode() -> Any:
+    """A `with` block in which operators behave as in prediction, recorded or not.
+
+    >>> from clnd import autograd
+    >>> with autograd.record(), autograd.predict_mode():
+    ...     print(autograd.is_training())
+    False
+    """
+    return _scope(None, False)
+
+
+def is_recording() -> bool:
+    """Are this thread's operations recorded?
+
+    >>> from clnd import autograd
+    >>> autograd.is_recording()
+    False
+    """
+    return state.recording
+
+
+def is_training() -> bool:
+    """Do this thread's operators behave as in training?
+
+    >>> from clnd import autograd
+    >>> autograd.is_training()
+    False
+    """
+    return state.training
+
+
+def set_recording(is_recording: bool) -> bool:
+    """Switch recording on or off for this thread; returns what it was.
+
+    >>> from clnd import autograd
+    >>> autograd.set_recording(False)
+    False
+    """
+    before, state.recording = state.recording, bool(is_recording)
+    return before
+
+
+def set_training(train_mode: bool) -> bool:
+    """Switch training behaviour on or off for this thread; returns what it was.
+
+    >>> from clnd import autograd
+    >>> autograd.set_training(False)
+    False
+    """
+    before, state.training = state.training, bool(train_mode)
+    return before
+
+
+def mark_variables(variables: Any, gradients: Any, grad_reqs: str | Sequence[str] = "write") -> None:
+    """Attach gradients to arrays: `backward` will write those of `variables` into `gradients`.
+
+    Parameters
+    ----------
+    variables, gradients : NDArray or list of NDArray
+    grad_reqs : {"write", "add", "null"} or list of them
+
+    Examples
+    --------
+    >>> from clnd import nd, autograd
+    >>> x, dx = nd.array([3.0]), nd.zeros((1,))
+    >>> autograd.mark_variables([x], [dx])
+    >>> with autograd.record():
+    ...     y = x * x
+    >>> y.backward()
+    >>> dx.asnumpy()
+    array([6.], dtype=float32)
+    """
+    variables, gradients = _listed(variables), _listed(gradients)
+    reqs = [grad_reqs] * len(variables) if isinstance(grad_reqs, str) else list(grad_reqs)
+    if not len(variables) == len(gradients) == len(reqs):
+        raise ShapeError(f"mark_variables: {len(variables)} variables, {len(gradients)} gradients and {len(reqs)} grad_reqs")
+    for variable, gradient, req in zip(variables, gradients, reqs, strict=True):
+        variable.mark(gradient, req)
+
+
+# The walk.
+
+
+def backward(heads: Any, head_grads: Any = None, retain_graph: bool = False, train_mode: bool = True) -> None:
+    """Compute the gradients of `heads` with respect to all arrays that they were computed from and that have one attached.
+
+    Parameters
+    ----------
+    heads : NDArray or list of NDArray
+    head_grads : NDArray, list of NDArray or None
+        The gradient to begin with at each head: ones where there is none.
+    retain_graph : bool
+        Keep the graph, to go through it again?
+    train_mode : bool
+
+    Raises
+    ------
+    MXNetError
+        If a head was not recorded, its graph was freed already, or nothing that it came from has a gradient attached.
+
+    Examples
+    --------
+    >>> from clnd import nd, autograd
+    >>> x = nd.array([1, 2])
+    >>> x.attach_grad()
+    >>> with autograd.record():
+    ...     y, z = x * 2, x * 3
+    >>> autograd.backward([y, z])
+    >>> x.grad.asnumpy()
+    array([5., 5.], dtype=float32)
+    """
+    values = [head.value for head in _listed(heads)]
+    with _scope(False, train_mode):
+        tape, leaves = _tape(values)
+        wanted = [leaf for leaf in leaves if leaf.req != "null"]
+        if not wanted:
+            raise MXNetError("There are no inputs in computation graph that require gradients. Call attach_grad() on an input first")
+        arrived = _walk(tape, values, _head_gradients(values, head_grads), retain_graph)
+        for leaf in wanted:
+            leaf.receive(arrived.get(leaf))
+        engine.evaluate(*(leaf.gradient.value for leaf in wanted), *values)
+
+
+def grad(
+    heads: Any,
+    variables: Any,
+    head_grads: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    train_mode: bool = True,
+) -> Any:
+    """The gradients of `heads` with respect to `variables`, as new arrays.
+
+    Parameters
+    ----------
+    heads, variables : NDArray or list of NDArray
+    head_grads : NDArray, list of NDArray or None
+    retain_graph : bool, optional
+        Keep the graph? By default if `create_graph`.
+    create_graph : bool
+        Record the walk itself, so that the gradients can be differentiated again?
+
+    Returns
+    -------
+    NDArray or list of NDArray
+        As `variables` was given.
+
+    Examples
+    --------
+    >>> from clnd import nd, autograd
+    >>> x = nd.array([2.0])
+    >>> x.attach_grad()
+    >>> with autograd.record():
+    ...     y = x * x * x
+    ...     dx = autograd.grad(y, [x], create_graph=True)[0]
+    >>> dx.backward()
+    >>> x.grad.asnumpy()
+    array([12.], dtype=float32)
+    """
+    single = isinstance(variables, NDArray)
+    values, wanted = [head.value for head in _listed(heads)], [variable.value for variable in _listed(variables)]
+    for value in wanted:
+        if not value.traced:
+            raise MXNetError("grad: a variable has no gradient attached and was not recorded; call attach_grad() on it before recording")
+    retain = create_graph if retain_graph is None else retain_graph
+    with _scope(create_graph, train_mode):
+        tape, _ = _tape(values)
+        arrived = _walk(tape, values, _head_gradients(values, head_grads), retain, frozenset(_place(value) for value in wanted))
+        found = [arrived.get(_place(value)) for value in wanted]
+        gradients = [
+            NDArray(ops.registry["zeros_like"](variable.value) if dx is None else dx, variable.context)
+            for variable, dx in zip(_listed(variables), found, strict=True)
+        ]
+    return gradients[0] if single else gradients
+
+
+def _tape(heads: Sequence[Value]) -> tuple[list[Record], list[Leaf]]:
+    """The records that the heads were computed by, in the order of their creation, and the leaves that they began with."""
+    for head in heads:
+        if not head.traced:
+            raise MXNetError(
+                "Cannot differentiate node because it is not in a computational graph. "
+                "Call attach_grad() on the inputs and compute inside `with autograd.record():`"
+            )
+    places = dict.fromkeys(_place(head) for head in heads)
+    stack = list(places)
+    while stack:
+        place = stack.pop()
+        if isinstance(place, Record):
+            if place.freed:
+                raise MXNetError(
+                    f"The graph behind {place.op.name} (recorded at {place.line}) was freed by an earlier backward; "
+                    "call that one with retain_graph=True to go through the graph again"
+                )
+            for x in place.inputs:
+                if isinstance(x, Value) and x.traced and (found := _place(x)) not in places:
+                    places[found] = None
+                    stack.append(found)
+    records = sorted((place for place in places if isinstance(place, Record)), key=lambda record: record.order)
+    return records, [place for place in places if isinstance(place, Leaf)]
+
+
+def _walk(
+    tape: list[Record], heads: Sequence[Value], head_grads: Sequence[Value], retain: bool, wanted: frozenset[Any] = frozenset()
+) -> dict[Any, Any]:
+    """Go through the tape backwards. Returns what arrives at the leaves, and at the records in `wanted`."""
+    arrived: dict[Any, Any] = {}
+
+    def arrive(value: Value, dz: Any) -> None:
+        place = _place(value)
+        arrived[place] = arrived[place] + dz if place in arrived else dz
+
+    for head, dz in zip(heads, head_grads, strict=True):
+        arrive(head, dz)
+    while tape:
+        record = tape.pop()
+        dz = arrived.get(record) if record in wanted else arrived.pop(record, None)
+        if dz is not None:
+            for x, dx in record.op.gradients(record, dz):  # type: ignore[attr-defined]
+                arrive(x, dx)
+        if not retain:
+            _free(record)
+    return arrived
+
+
+def _free(record: Record) -> None:
+    record.freed, record.kept_output = True, None
+    if record.how is None:  # launched; what still waits keeps its inputs until it is
+        record.inputs = ()
+
+
+def _place(value: Value) -> Any:
+    """Where the gradient of a value adds up: its leaf, else the record that made it."""
+    return value.leaf if value.leaf is not None else value.record
+
+
+def _head_gradients(heads: Sequence[Value], given: Any) -> list[Value]:
+    gradients = [None] * len(heads) if given is None else _listed(given)
+    if len(gradients) != len(heads):
+        raise ShapeError(f"backward: {len(heads)} heads, but {len(gradients)} head gradients")
+    result = []
+    for head, gradient in zip(heads, gradients, strict=True):
+        if gradient is None:
+            result.append(ops.registry["ones_like"](head))
+            continue
+        if gradient.shape != head.shape:
+            raise ShapeError(f"backward: the head gradient of shape {gradient.shape} does not match the head of shape {head.shape}")
+        if gradient.value.device is not head.device:
+            raise MXNetError(f"backward: the head is on {head.device}, its gradient on {gradient.value.device}; use as_in_context()")
+        result.append(ops.registry["cast"](gradient.value, dtype=head.dtype) if gradient.dtype != head.dtype else gradient.value)
+    return result
+
+
+def _listed(arrays: Any) -> list[Any]:
+    return [arrays] if isinstance(arrays, NDArray) else list(arrays)
+
+
+def get_symbol(x: NDArray) -> None:
+    """Symbols are the other half of MXNet's interface, which clnd does not have.
+
+    Raises
+    ------
+    MXNetError
+        Always.
+    """
+    raise MXNetError("get_symbol: clnd has no symbols; call functions of clnd.nd on arrays instead")
+
+
+# Functions with gradients of their own.
+
+
+class _Parts(dict[int, Value]):
+    """What has arrived at the outputs of a Function, by number; adds up like a gradient."""
+
+    def __add__(self, other: _Parts) -> _Parts:
+        joined = _Parts(self)
+        for index, dz in other.items():
+            joined[index] = joined[index] + dz if index in joined else dz
+        return joined
+
+
+class _Part:
+    """The operator of a Function's output: takes one out of several."""
+
+    name, dear = "Function", True
+
+    def saves(self, record: Record) -> tuple[frozenset[int], bool]:
+        return frozenset(), False
+
+    def gradients(self, record: Record, dz: Value) -> list[tuple[Value, Any]]:
+        return [(record.inputs[0], _Parts({record.attrs["index"]: dz}))]
+
+
+class _Call(_Part):
+    """The operator of one call of a Function: what it computed lies in the Function's hands."""
+
+    def __init__(self, function: Function, outputs: Sequence[NDArray]) -> None:
+        self.function = function
+        self.name = type(function).__name__
+        self.outputs = [(x.shape, x.value.dtype, x.context) for x in outputs]
+
+    def gradients(self, record: Record, dz: Any) -> list[tuple[Value, Any]]:
+        full = ops.registry["full"]
+        given = [
+            NDArray(dz[i] if i in dz else full(shape=shape, value=0, dtype=dtype, device=context.device), context)
+            for i, (shape, dtype, context) in enumerate(self.outputs)
+        ]
+        found = self.function.backward(*given)
+        found = [found] if not isinstance(found, (list, tuple)) else found
+        if len(found) != len(record.inputs):
+            raise MXNetError(f"{self.name}.backward returned {len(found)} gradients for {len(record.inputs)} inputs")
+        results = []
+        for i, (x, dx) in enumerate(zip(record.inputs, found, strict=True)):
+            if not x.traced or dx is None:
+                continue
+            if dx.shape != x.shape:
+                raise ShapeError(f"{self.name}.backward: gradient {i} has shape {dx.shape}, its input {x.shape}")
+            results.append((x, dx.value))
+        return results
+
+
+class Function:
+    """A function with a gradient of its own, and any Python in between. Subclasses define `forward` and `backward`.
+
+    Examples
+    --------
+    >>> from clnd import nd, autograd
+    >>> class Sigmoid(autograd.Function):
+    ...     def forward(self, x):
+    ...         y = 1 / (1 + nd.exp(-x))
+    ...         self.save_for_backward(y)
+    ...         return y
+    ...     def backward(self, dy):
+    ...         y, = self.saved_tensors
+    ...         return dy * y * (1 - y)
+    >>> x = nd.array([0.0])
+    >>> x.attach_grad()
+    >>> with autograd.record():
+    ...     y = Sigmoid()(x)
+    >>> y.backward()
+    >>> x.grad.asnumpy()
+    array([0.25], dtype=float32)
+    """
+
+    _called = False
+
+    def __init__(self) -> None:
+        self.saved_tensors: tuple[Any, ...] = ()
+
+    def save_for_backward(self, *args: Any) -> None:
+        """Keep arrays for `backward`, which finds them in `saved_tensors`."""
+        self.saved_tensors = args
+
+    def forward(self, *inputs: Any) -> Any:
+        """Compute the outputs; not recorded."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(self, *inputs)")
+
+    def backward(self, *output_grads: Any) -> Any:
+        """The gradients of the inputs, given those of the outputs."""
+        raise NotImplementedError(f"{type(self).__name__} must define backward(self, *output_grads)")
+
+    def __call__(self, *inputs: NDArray) -> Any:
+        with _scope(False, None):
+            outputs = self.forward(*inputs)
+        single = not isinstance(outputs, (list, tuple))
+        results = [outputs] if single else list(outputs)
+        if state.recording and any(x.value.traced for x in inputs):
+            if self._called:
+                raise MXNetError(f"{type(self).__name__}: a Function object can be called once while recording; make another one")
+            self._called = True
+            results = self._record(inputs, results)
+        return results[0] if single else results
+
+    def _record(self, inputs: Sequence[NDArray], results: Sequence[NDArray]) -> list[NDArray]:
+        values = [result.value for result in results]
+        whole = values[0].stand_in()
+        whole.leaf = None
+        whole.record = Record(_Call(self, results), tuple(x.value.stand_in() for x in inputs), {}, whole)
+        recorded = []
+        for index, (value, result) in enumerate(zip(values, results, strict=True)):
+            engine.evaluate(value)
+            output = value.twin()
+            output.record = Record(_Part(), (whole,), {"index": index}, output)
+            recorded.append(NDArray(output, result.context))
+        return recorded

@@ -1,0 +1,23 @@
+"""The `clnd` command: devices, what is wrong with them, the kernels of an expression, and the cache of compiled programs."""
+
+from __future__ import annotations
+
+import typer
+
+from clnd.cli import cache, devices, doctor, kernels
+
+app = typer.Typer(
+    help="Arrays with automatic differentiation on OpenCL devices: look at devices, kernels and the cache.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("devices")(devices.main)
+app.command("doctor")(doctor.main)
+app.command("kernels")(kernels.main)
+app.command("cache")(cache.main)
+
+
+def main() -> None:
+    """Run the `clnd` command."""
+    app()

@@ -1,0 +1,39 @@
+"""When and as what kernel a record runs: values, records, fusion, launch. Knows no operator and no convention of any namespace."""
+
+from .code import Expression
+from .fusion import copied, defer, evaluate, gathered, lock, ready
+from .launch import blame, check_dtype, grid, index_type
+from .layout import Layout, compact
+from .reduce import Folding
+from .transfer import Slot, from_numpy, held_alone, reads, to_numpy, write_region
+from .value import Record, Step, Value, describe_site, eager, state, user_site
+
+__all__ = [
+    "Expression",
+    "Folding",
+    "Layout",
+    "Record",
+    "Slot",
+    "Step",
+    "Value",
+    "blame",
+    "check_dtype",
+    "compact",
+    "copied",
+    "defer",
+    "describe_site",
+    "eager",
+    "evaluate",
+    "from_numpy",
+    "gathered",
+    "grid",
+    "held_alone",
+    "index_type",
+    "lock",
+    "reads",
+    "ready",
+    "state",
+    "to_numpy",
+    "user_site",
+    "write_region",
+]

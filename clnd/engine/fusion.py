@@ -1,0 +1,361 @@
+"""From waiting records to kernels: which records run together, what they store, and what is computed again later."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import launch, reduce
+from .code import Expression
+from .dtypes import Scalar
+from .layout import Layout, Shape, broadcast, compact, is_compact
+from .reduce import Folding
+from .value import How, Operation, Record, Step, Value, state
+
+if TYPE_CHECKING:
+    from clnd.opencl import Device
+
+MAX_DEPTH = 64  # longest chain that may wait; also bounds the recursion below
+MAX_ARRAYS = 20  # arrays one kernel reads: OpenCL promises room for 1 KiB of arguments
+MAX_TERMS = 160  # a larger kernel takes longer to compile than it saves
+
+lock = threading.RLock()
+Chain = tuple[Step, ...]
+
+
+@dataclass(slots=True, eq=False)
+class ArrayTerm:
+    """Elements read from a buffer, laid out over the kernel's shape."""
+
+    source: Value
+    layout: Layout
+    dtype: np.dtype[Any]
+
+
+@dataclass(slots=True, eq=False)
+class NumberTerm:
+    """A scalar: an argument of the kernel, so that another number needs no other kernel."""
+
+    number: Scalar
+    dtype: np.dtype[Any]
+
+
+@dataclass(slots=True, eq=False)
+class ApplyTerm:
+    """An expression applied to earlier terms."""
+
+    expression: Expression
+    operands: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.expression.result
+
+
+Term = ArrayTerm | NumberTerm | ApplyTerm
+
+
+class Cut(Exception):
+    """Raised while a kernel is put together: `value` must be computed by a kernel of its own first."""
+
+    def __init__(self, value: Value) -> None:
+        super().__init__()
+        self.value = value
+
+
+class Fusion:
+    """One kernel being put together: terms over one shape, on one device."""
+
+    def __init__(self, shape: Shape, device: Device) -> None:
+        self.shape, self.device = shape, device
+        self.terms: list[Term] = []
+        self.members: dict[int, tuple[Value, int | None]] = {}  # waiting values inside, each with its term where it has the kernel's shape
+        self._memo: dict[Any, int] = {}
+        self._chains: dict[int, Chain] = {}
+        self._weights: list[tuple[int, Value]] = []
+        self._arrays = 0
+
+    def add(self, value: Value, chain: Chain = ()) -> int:
+        """The term of `value` seen through the views of `chain`. Raises Cut where that takes another kernel first."""
+        key = (id(value), chain)
+        if key in self._memo:
+            return self._memo[key]
+        record = value.record
+        if value.strides is not None:
+            index = self._array(value, chain)
+        elif isinstance((how := record.how), Step):  # type: ignore[union-attr]
+            assert record is not None
+            source = record.inputs[0]
+            if source.strides is None and source.record.dear and source.size < value.size:
+                raise Cut(source)
+            index = self.add(source, (Step(how.function, how.arguments, value), *chain))
+            self.members.setdefault(id(value), (value, None))
+        elif isinstance(how, Folding):
+            raise Cut(value)
+        else:
+            assert record is not None and how is not None
+            if record.dear and self._chains.setdefault(id(value), chain) != chain:
+                raise Cut(value)  # wanted from two sides: computing it twice is dearer than storing it
+            before = self._arrays
+            operands = tuple(self._operand(record, i, x, value, chain) for i, x in enumerate(record.inputs))
+            index = self._append(ApplyTerm(how, operands))
+            self.members[id(value)] = (value, index if not chain else None)
+            self._weights.append((self._arrays - before, value))
+            if self._arrays > MAX_ARRAYS or len(self.terms) > MAX_TERMS:
+                raise Cut(self._heaviest(value))
+        self._memo[key] = index
+        return index
+
+    def operand(self, value: Value) -> int:
+        """The term of a value broadcast to the kernel's shape."""
+        return self.add(value, () if value.shape == self.shape else (Step(broadcast, (self.shape,)),))
+
+    def _operand(self, record: Record, position: int, x: Value | Scalar, value: Value, chain: Chain) -> int:
+        if not isinstance(x, Value):
+            key = (id(record), position)
+            if key not in self._memo:
+                self._memo[key] = self._append(NumberTerm(x, record.how.operands[position]))  # type: ignore[union-attr]
+            return self._memo[key]
+        if x.shape == value.shape:
+            return self.add(x, chain)
+        if x.strides is None and x.record is not None and x.record.dear and x.size < value.size:
+            raise Cut(x)
+        return self.add(x, (Step(broadcast, (value.shape,)), *chain))
+
+    def _array(self, value: Value, chain: Chain) -> int:
+        layout: Layout | None = value.layout
+        for step in chain:
+            layout = step.function(layout, *step.arguments)
+            if layout is None:
+                assert step.value is not None
+                raise Cut(step.value)
+        assert layout is not None
+        key = (id(value.buffer), layout, value.dtype)
+        if key not in self._memo:
+            self._memo[key] = self._append(ArrayTerm(value, layout, value.dtype))
+            self._arrays += 1
+        return self._memo[key]
+
+    def _append(self, term: Term) -> int:
+        self.terms.append(term)
+        return len(self.terms) - 1
+
+    def _heaviest(self, last: Value) -> Value:
+        """Of the values put together so far, the one that reads most arrays (else the last): the place to divide a kernel."""
+        top = self._weights[-1][1]
+        inner = [(weight, value) for weight, value in self._weights if value is not top and weight <= MAX_ARRAYS]
+        return max(inner, key=lambda pair: pair[0], default=(0, last))[1]
+
+    def kept(self, targets: Iterable[Value], root: Record | None = None) -> list[tuple[Value, int]]:
+        """The values to store beside `targets` (or beside the output of `root`, which reads them): those that somebody outside holds, or that a gradient rule will read and that are dear.
+
+        What is cheap and only a gradient rule reads is left waiting: the backward kernel computes it again, which costs
+        less than writing it to memory and reading it back.
+        """
+        self._memo.clear()  # it refers to values, and references are counted below
+        self._weights.clear()
+        wanted = {id(value) for value in targets}
+        members = sorted(self.members.values(), key=lambda member: -member[0].record.order)  # type: ignore[union-attr]
+        holders = dict(zip((id(value) for value, _ in members), _holders(members), strict=True))
+        for record in (root, *(value.record for value, _ in members)):
+            for x in record.inputs if record is not None else ():
+                if id(x) in holders:
+                    holders[id(x)] -= 1
+        saved: set[int] = set()  # read by a gradient rule of a record in here, or by one that is left waiting
+        if root is not None and root.traced and not root.freed:
+            saved.update(id(root.inputs[i]) for i in root.op.saves(root)[0])
+        result = []
+        for value, index in members:
+            record = value.record
+            assert record is not None
+            outside = holders[id(value)] > 0
+            positions, reads_output = record.op.saves(record) if record.traced and not record.freed else (frozenset[int](), False)
+            if id(value) in wanted:
+                pass
+            elif index is not None and (outside or reads_output or (id(value) in saved and record.op.dear)):
+                result.append((value, index))
+            elif outside or id(value) in saved:  # left waiting, with all that it reads
+                positions = frozenset(range(len(record.inputs)))
+            saved.update(id(record.inputs[i]) for i in positions)
+        return result
+
+
+def _references(members: list[tuple[Any, int | None]]) -> list[int]:
+    return [sys.getrefcount(member[0]) for member in members]
+
+
+_ALONE = _references([(object(), None)])[0]  # what the counting itself adds; interpreters differ
+
+
+def _holders(members: list[tuple[Value, int | None]]) -> list[int]:
+    """How many references to each value there are besides those of `members` itself."""
+    return [count - _ALONE for count in _references(members)]
+
+
+def put_together(value: Value) -> Fusion:
+    """The kernel that computes `value`, after whatever must run before it has run."""
+    return assemble(value.shape, value.device, lambda fusion: fusion.add(value))[0]
+
+
+def assemble(shape: Shape, device: Device, build: Callable[[Fusion], int]) -> tuple[Fusion, int]:
+    """Call `build` on new fusions until none needs to be cut."""
+    while True:
+        fusion = Fusion(shape, device)
+        try:
+            return fusion, build(fusion)
+        except Cut as cut:
+            value = cut.value
+        evaluate(value)
+
+
+def evaluate(*values: Value) -> None:
+    """Launch what computes `values`; returns without waiting for the device."""
+    with lock:
+        todo = [value for value in values if value.strides is None]
+        for position, value in enumerate(todo):
+            if value.strides is not None:
+                continue
+            assert value.record is not None
+            if not isinstance(value.record.how, Expression):
+                (_evaluate_view if isinstance(value.record.how, Step) else _evaluate_folding)(value)
+                continue
+            fusion = put_together(value)
+            if value.strides is not None:
+                continue
+            targets = [value]
+            for other in todo[position + 1 :]:
+                if _joins(fusion, other):
+                    joined = _try_both(targets, other)
+                    if joined is not None:
+                        fusion, targets = joined, [*targets, other]
+            _run(fusion, targets)
+
+
+def _joins(fusion: Fusion, other: Value) -> bool:
+    """Is `other` a waiting value of the same shape that shares waiting work with `fusion`?"""
+    if other.strides is not None or other.shape != fusion.shape or other.device is not fusion.device:
+        return False
+    if not isinstance(other.record.how, Expression):  # type: ignore[union-attr]
+        return False
+    seen, stack = set(), [other]
+    while stack:
+        value = stack.pop()
+        if id(value) in fusion.members:
+            return True
+        if id(value) not in seen and value.strides is None and value.record is not None:
+            seen.add(id(value))
+            stack += [x for x in value.record.inputs if isinstance(x, Value)]
+    return False
+
+
+def _try_both(targets: list[Value], other: Value) -> Fusion | None:
+    fusion = Fusion(other.shape, other.device)
+    try:
+        for value in (*targets, other):
+            fusion.add(value)
+    except Cut:
+        return None
+    return fusion
+
+
+def _run(fusion: Fusion, targets: list[Value]) -> None:
+    outputs = [(value, fusion.members[id(value)][1]) for value in targets] + fusion.kept(targets)
+    record = targets[0].record
+    assert record is not None
+    with launch.blame(record.op.name, lambda: record.line):
+        places = launch.elementwise(fusion, [index for _, index in outputs if index is not None])
+    for (value, _), place in zip(outputs, places, strict=True):
+        value.place(place, compact(value.shape))
+    finish(fusion)
+
+
+def finish(fusion: Fusion) -> None:
+    """After a launch: free what the records in `fusion` need no more, the youngest first."""
+    records = sorted((value.record for value, _ in fusion.members.values() if value.record), key=lambda record: -record.order)
+    fusion.members.clear()
+    fusion.terms.clear()
+    fusion._weights.clear()
+    for record in records:
+        output = record.output()
+        if output is None:
+            record.settle()
+        elif output.strides is not None:
+            _done(record, output)
+
+
+def _evaluate_view(value: Value) -> None:
+    record = value.record
+    assert record is not None
+    source, how = record.inputs[0], record.how
+    evaluate(source)
+    layout = how.function(source.layout, *how.arguments)
+    if layout is None:
+        source = copied(source)
+        layout = how.function(source.layout, *how.arguments)
+    value.place(source.buffer, layout)
+    _done(record, value)
+
+
+def _evaluate_folding(value: Value) -> None:
+    record = value.record
+    assert record is not None and isinstance(record.how, Folding)
+    how, (data,) = record.how, record.inputs
+    with launch.blame(record.op.name, lambda: record.line):
+        fusion, index = assemble(data.shape, data.device, lambda fusion: fusion.add(data))
+        if value.strides is not None:
+            return
+        del data
+        kept = fusion.kept((), record)
+        place, places = reduce.fold(fusion, index, how, [index for _, index in kept])
+    for (other, _), buffer in zip(kept, places, strict=True):
+        other.place(buffer, compact(other.shape))
+    value.place(place, compact(value.shape))
+    _done(record, value)
+    finish(fusion)
+
+
+def copied(value: Value) -> Value:
+    """A compact copy of the elements of a value, in a buffer of its own."""
+    evaluate(value)
+    with lock:
+        fusion = Fusion(value.shape, value.device)
+        index = fusion.add(value)
+        result = Value(value.shape, value.dtype, value.device)
+        (place,) = launch.elementwise(fusion, [index])
+        return result.place(place, compact(value.shape))
+
+
+def ready(value: Value) -> Value:
+    """`value`, launched; wherever its elements lie."""
+    if value.strides is None:
+        evaluate(value)
+    return value
+
+
+def gathered(value: Value) -> Value:
+    """`value`, launched and compact (its offset may be any)."""
+    return ready(value) if value.size == 0 or is_compact(ready(value).layout) else copied(value)
+
+
+def defer(
+    op: Operation, how: How, inputs: tuple[Any, ...], attrs: dict[str, Any], shape: Shape, dtype: np.dtype[Any], device: Device
+) -> Value:
+    """A value that waits for a record of this call; launched now if that is due."""
+    value = Value(shape, dtype, device)
+    record = value.record = Record(op, inputs, attrs, value, how)
+    if value.strides is not None:  # empty: there is nothing to compute
+        _done(record, value)
+    elif state.eager or record.depth > MAX_DEPTH:
+        evaluate(value)
+    return value
+
+
+def _done(record: Record, value: Value) -> None:
+    record.settle()
+    if not record.traced:
+        value.record = None

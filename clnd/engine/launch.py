@@ -1,0 +1,239 @@
+"""From a fusion to a running kernel: how its arrays are walked, which kernel that takes, and its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from clnd.errors import DeviceError, MXNetError
+
+from . import code
+from .dtypes import INFO, float64
+from .layout import Layout, Shape, compact, extent, merge, row_major
+
+if TYPE_CHECKING:
+    from clnd.opencl import Buffer, Device, Kernel
+
+    from .fusion import Fusion, Term
+
+_kernels: dict[Any, Kernel] = {}
+
+
+class Access(NamedTuple):
+    """How a kernel walks one of its arrays, as the templates see it.
+
+    `kind` tells how a run of elements along the vector axes lies: "linear" (one after another over all axes), "same" (one element
+    for all), and within the last axis "row" (one after another), "repeat" (one element) or "strided".
+    """
+
+    name: str
+    storage: str
+    compute: str
+    kind: str
+
+    @property
+    def general(self) -> bool:
+        """Does the kernel need coordinates to find the elements?"""
+        return self.kind in ("row", "repeat", "strided")
+
+
+class Walk(NamedTuple):
+    """The axes of a kernel after merging: sizes, and for each array its strides."""
+
+    sizes: list[int]
+    rows: list[list[int]]
+
+    @classmethod
+    def over(cls, layouts: Sequence[Layout], axes: Sequence[int], shape: Shape) -> Walk:
+        """Walk `axes` of arrays laid out over `shape`."""
+        return cls(*merge(tuple(shape[a] for a in axes), [[layout.strides[a] for a in axes] for layout in layouts]))
+
+    def kind(self, array: int) -> str:
+        """The `Access.kind` of an array."""
+        row = self.rows[array]
+        if not any(row):
+            return "same"
+        if tuple(row) == row_major(tuple(self.sizes)):
+            return "linear"
+        return {0: "repeat", 1: "row"}.get(row[-1], "strided")
+
+
+@contextmanager
+def blame(name: str, line: Callable[[], str]) -> Iterator[None]:
+    """Add to the driver's errors the operator and the user's line that called it."""
+    try:
+        yield
+    except MXNetError as error:
+        if not hasattr(error, "clnd_line"):
+            error.clnd_line = line()  # type: ignore[attr-defined]
+            error.args = (f"{name}, called at {error.clnd_line}: {error}",)  # type: ignore[attr-defined]
+        raise
+
+
+def check_dtype(dtype: np.dtype[Any], device: Device, name: str) -> None:
+    """Raise DeviceError where the device cannot compute with `dtype`."""
+    if dtype == float64 and not device.traits.fp64:
+        raise DeviceError(f"{name}: {device} has no float64; use float32, or another device (`clnd devices` lists what each can do)")
+
+
+def kernel_name(names: Sequence[str], dtype: np.dtype[Any], dims: int) -> str:
+    """The name of a kernel: its operators, dtype and number of axes."""
+    parts: list[str] = []
+    for name in names:
+        if not parts or parts[-1] != name:
+            parts.append(name)
+    if len(parts) > 6:
+        parts = [*parts[:5], f"{len(parts) - 5}_more"]
+    return f"{'_'.join(parts) or 'copy'}__{dtype}_{dims}d"
+
+
+class Terms:
+    """The terms of a fusion as the templates need them: arrays, numbers, lines of code."""
+
+    def __init__(self, fusion: Fusion, lanes: int) -> None:
+        from .fusion import ApplyTerm, ArrayTerm, NumberTerm
+
+        self.arrays: list[ArrayTerm] = []
+        self.numbers: list[NumberTerm] = []
+        self.variables: list[str] = []
+        self.applied: list[tuple[int, ApplyTerm]] = []
+        self._terms, self._lanes = fusion.terms, lanes
+        key: list[Any] = []
+        for index, term in enumerate(fusion.terms):
+            if type(term) is ApplyTerm:
+                self.variables.append(f"t{len(self.applied)}")
+                self.applied.append((index, term))
+                key.append((term.expression, term.operands))
+            elif type(term) is ArrayTerm:
+                self.variables.append(f"a{len(self.arrays)}")
+                self.arrays.append(term)
+                key.append(term.dtype)
+            else:
+                assert type(term) is NumberTerm
+                self.variables.append(f"s{len(self.numbers)}")
+                self.numbers.append(term)
+                key.append((term.dtype, None))
+        self.key = tuple(key)
+
+    @property
+    def names(self) -> list[str]:
+        """The operators inside."""
+        return [term.expression.name for _, term in self.applied]
+
+    def term(self, index: int) -> Term:
+        """The fusion's term of this number."""
+        return self._terms[index]
+
+    def lines(self) -> tuple[tuple[str, str, str], ...]:
+        """A (type, variable, code) for each expression, in order."""
+        lanes, result = self._lanes, []
+        for index, term in self.applied:
+            operands = [
+                code.cast(self.variables[i], self._terms[i].dtype, dtype, lanes)
+                for i, dtype in zip(term.operands, term.expression.operands, strict=True)
+            ]
+            kind = code.vector(INFO[term.dtype].compute, lanes)
+            result.append((kind, self.variables[index], code.write(term.expression, operands, lanes)))
+        return tuple(result)
+
+    def number_parameters(self) -> tuple[tuple[str, str], ...]:
+        """The (type, name) of each number."""
+        return tuple((INFO[term.dtype].compute, f"s{i}") for i, term in enumerate(self.numbers))
+
+
+def index_type(layouts: Sequence[Layout], total: int) -> str:
+    """ "int" where 32 bits reach every element (a stride past the end included), else "long"."""
+    return "int" if max([total, *(extent(layout) for layout in layouts)]) < 2**31 - 2**20 else "long"
+
+
+def elementwise(fusion: Fusion, outputs: list[int], places: list[tuple[Buffer, Layout]] | None = None) -> list[Buffer]:
+    """Launch the kernel of a fusion.
+
+    Parameters
+    ----------
+    fusion : Fusion
+    outputs : list of int
+        The terms to store.
+    places : list of (Buffer, Layout), optional
+        Where to store them; else in new buffers.
+
+    Returns
+    -------
+    list of Buffer
+    """
+    device, shape = fusion.device, fusion.shape
+    traits = device.traits
+    terms = Terms(fusion, traits.lanes)
+    dtypes = [fusion.terms[i].dtype for i in outputs]
+    size = prod(shape)
+    if places is None:
+        places = [(device.allocate(size * dtype.itemsize), compact(shape)) for dtype in dtypes]
+    layouts = [layout for _, layout in places] + [array.layout for array in terms.arrays]
+    walk = Walk.over(layouts, range(len(shape)), shape)
+    kinds = tuple(walk.kind(i) for i in range(len(layouts)))
+    index = index_type(layouts, size)
+    dims = len(walk.sizes) if any(kind not in ("linear", "same") for kind in kinds) else 0
+    key = (device, "elementwise", terms.key, tuple(outputs), kinds, dims, index)
+    kernel = _kernels.get(key)
+    if kernel is None:
+        kernel = _kernels[key] = _elementwise_kernel(device, terms, outputs, dtypes, kinds, dims, index)
+
+    arguments: list[Any] = []
+    buffers = [buffer for buffer, _ in places] + [array.source.buffer for array in terms.arrays]
+    for i, (buffer, layout) in enumerate(zip(buffers, layouts, strict=True)):
+        arguments += [buffer, layout.offset]
+        if kinds[i] not in ("linear", "same"):
+            arguments += walk.rows[i]
+    arguments += [term.number for term in terms.numbers]
+    arguments.append(size)
+    if dims:
+        arguments += walk.sizes
+    kernel(*grid(traits, size), *arguments)
+    return [buffer for buffer, _ in places]
+
+
+def grid(traits: Any, size: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Global and local size for `size` independent elements."""
+    if traits.schedule == "cpu":
+        return (max(1, min(size // 8192, 4 * traits.compute_units)),), (1,)
+    group = traits.group
+    groups = max(1, min(-(-size // group), 64 * traits.compute_units))
+    return (groups * group,), (group,)
+
+
+def _elementwise_kernel(
+    device: Device, terms: Terms, outputs: list[int], dtypes: list[np.dtype[Any]], kinds: tuple[str, ...], dims: int, index: str
+) -> Kernel:
+    name = kernel_name(terms.names, dtypes[0], max(1, dims))
+    for dtype in [*dtypes, *(array.dtype for array in terms.arrays)]:
+        check_dtype(dtype, device, name)
+    stores = accesses("z", dtypes, kinds)
+    loads = accesses("a", [array.dtype for array in terms.arrays], kinds[len(stores) :])
+    numbers = terms.number_parameters()
+    arguments: list[str] = []
+    for access in (*stores, *loads):
+        arguments += ["buffer", index] + [index] * (dims if access.general else 0)
+    arguments += [kind for kind, _ in numbers] + [index] * (1 + dims)
+    return device.kernel(
+        "elementwise",
+        name,
+        arguments=tuple(arguments),
+        index=index,
+        dims=dims,
+        stores=tuple((access, terms.variables[i]) for access, i in zip(stores, outputs, strict=True)),
+        loads=loads,
+        numbers=numbers,
+        lines=terms.lines(),
+    )
+
+
+def accesses(prefix: str, dtypes: Sequence[np.dtype[Any]], kinds: Sequence[str]) -> tuple[Access, ...]:
+    """The accesses `prefix0`, `prefix1`, ... of arrays of these dtypes."""
+    return tuple(
+        Access(f"{prefix}{i}", INFO[dtype].storage, INFO[dtype].compute, kind)
+        for i, (dtype, kind) in enumerate(zip(dtypes, kinds, strict=False))
+    )

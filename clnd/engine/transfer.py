@@ -1,0 +1,102 @@
+"""Between the host and the device, and writing into a buffer that already holds a value."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import fusion as fusing
+from . import launch
+from .layout import Layout, compact
+from .value import Value
+
+if TYPE_CHECKING:
+    from clnd.opencl import Device
+
+
+def from_numpy(array: np.ndarray[Any, Any], device: Device) -> Value:
+    """A value with a copy of the elements of an array of a known dtype."""
+    launch.check_dtype(array.dtype, device, "array")
+    value = Value(array.shape, array.dtype, device)
+    if array.size:
+        buffer = device.allocate(array.nbytes)
+        device.write(buffer, 0, array)
+        value.place(buffer, compact(array.shape))
+    return value
+
+
+def to_numpy(value: Value) -> np.ndarray[Any, Any]:
+    """The elements as a new NumPy array; waits for them."""
+    result = np.empty(value.shape, value.dtype)
+    if value.size:
+        value = fusing.gathered(value)
+        assert value.buffer is not None
+        value.device.read(value.buffer, value.offset * value.dtype.itemsize, result)
+    return result
+
+
+def _references(slot: Slot) -> tuple[int, int]:
+    return sys.getrefcount(slot.value), sys.getrefcount(slot.value.buffer)
+
+
+class Slot:
+    """Holds a value beside the handle whose value it is, while its references are counted and its buffer is written."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class _Sample:
+    buffer: Any = None
+
+
+def _alone() -> tuple[int, int]:
+    handle = Slot(_Sample())
+    handle.value.buffer = object()
+    return _references(Slot(handle.value))
+
+
+_ALONE = _alone()
+
+
+def held_alone(slot: Slot) -> bool:
+    """Does nobody but one handle (and `slot`) refer to the value, and nobody but it to its buffer?"""
+    return slot.value.buffer is not None and all(n <= alone for n, alone in zip(_references(slot), _ALONE, strict=True))
+
+
+def write_region(slot: Slot, region: Layout, source: Value) -> None:
+    """Write `source` over a region of the buffer of `slot.value`, which must be the only one that reads it.
+
+    Parameters
+    ----------
+    slot : Slot
+    region : Layout
+        Where, in that buffer.
+    source : Value
+        Broadcast to the region's shape, converted to its dtype by the caller.
+    """
+    with fusing.lock:
+        target = slot.value
+        fused, index = fusing.assemble(region.shape, target.device, lambda fusion: fusion.operand(source))
+        if any(getattr(term, "source", None) is not None and term.source.buffer is target.buffer for term in fused.terms):  # type: ignore[union-attr]
+            source = fusing.copied(source)  # it reads what is about to be written
+            fused, index = fusing.assemble(region.shape, target.device, lambda fusion: fusion.operand(source))
+        launch.elementwise(fused, [index], [(target.buffer, region)])
+
+
+def reads(value: Value, buffer: Any) -> bool:
+    """Does the waiting work behind `value` read `buffer`?"""
+    stack, seen = [value], set()
+    while stack:
+        x = stack.pop()
+        if x.strides is not None:
+            if x.buffer is not None and x.buffer is buffer:
+                return True
+        elif id(x) not in seen and x.record is not None:
+            seen.add(id(x))
+            stack += [y for y in x.record.inputs if isinstance(y, Value)]
+    return False

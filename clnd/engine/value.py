@@ -1,0 +1,251 @@
+"""Values and the launch records that make them: the one structure under laziness, gradients and error messages.
+
+A `Value` is immutable. It owns the record that will make it (or, on the tape, has made it); a record holds its inputs, and its
+output weakly. Nothing global holds either, so that whatever nobody can ask for any more dies by reference count.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from .layout import Layout, Shape, row_major
+
+if TYPE_CHECKING:
+    from clnd.opencl import Buffer, Device
+
+    from .code import Expression
+    from .reduce import Folding
+
+
+class _State(threading.local):
+    """What holds for the calls of one thread."""
+
+    recording = False
+    training = False
+    eager = os.environ.get("CLND_EAGER", "0") not in ("", "0")
+
+
+state = _State()
+_orders = itertools.count()
+
+
+@contextmanager
+def eager(on: bool = True) -> Iterator[None]:
+    """Launch every record of this thread at once within the block, as CLND_EAGER=1 does for a whole process.
+
+    >>> from clnd import engine, nd
+    >>> with engine.eager():
+    ...     y = nd.ones((2,)) + 1
+    """
+    before, state.eager = state.eager, on
+    try:
+        yield
+    finally:
+        state.eager = before
+
+
+class Operation(Protocol):
+    """What the engine asks of an operator."""
+
+    name: str
+    dear: bool
+
+    def saves(self, record: Record) -> tuple[frozenset[int], bool]:
+        """Which inputs the gradient rule reads (positions), and whether it reads the output."""
+
+
+class Value:
+    """An immutable array: shape, dtype, device, and either a buffer or the record that will make it.
+
+    `strides` is None as long as the value waits; an empty value never waits and has no buffer.
+    `leaf` is what `attach_grad` left here: the place that its gradient goes to.
+    """
+
+    __slots__ = ("__weakref__", "buffer", "device", "dtype", "leaf", "offset", "record", "shape", "strides")
+
+    if TYPE_CHECKING:  # the operators, hung here by their declarations (clnd/ops)
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __add__(self, other: Any) -> Value: ...
+        def __radd__(self, other: Any) -> Value: ...
+        def __sub__(self, other: Any) -> Value: ...
+        def __rsub__(self, other: Any) -> Value: ...
+        def __mul__(self, other: Any) -> Value: ...
+        def __rmul__(self, other: Any) -> Value: ...
+        def __truediv__(self, other: Any) -> Value: ...
+        def __rtruediv__(self, other: Any) -> Value: ...
+        def __neg__(self) -> Value: ...
+
+    def __init__(self, shape: Shape, dtype: np.dtype[Any], device: Device) -> None:
+        self.shape, self.dtype, self.device = shape, dtype, device
+        self.buffer: Buffer | None = None
+        self.strides: tuple[int, ...] | None = None if 0 not in shape else row_major(shape)
+        self.offset = 0
+        self.record: Record | None = None
+        self.leaf: Any = None
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the elements lie in the buffer."""
+        assert self.strides is not None, "a waiting value has no layout"
+        return Layout(self.shape, self.strides, self.offset)
+
+    @property
+    def traced(self) -> bool:
+        """Does a gradient flow through this value?"""
+        return self.leaf is not None or (self.record is not None and self.record.traced)
+
+    def place(self, buffer: Buffer | None, layout: Layout) -> Value:
+        """Say where the elements lie from now on; they wait no more."""
+        self.buffer, self.strides, self.offset = buffer, layout.strides, layout.offset
+        return self
+
+    def twin(self) -> Value:
+        """The same elements as a value of its own, without record and leaf."""
+        assert self.strides is not None
+        return Value(self.shape, self.dtype, self.device).place(self.buffer, self.layout)
+
+    def stand_in(self) -> Value:
+        """What the tape keeps of a value whose elements no rule reads: its shape, dtype and place in the graph."""
+        other = Value(self.shape, self.dtype, self.device)
+        other.strides = ()
+        other.record, other.leaf = self.record, self.leaf
+        return other
+
+    def __repr__(self) -> str:
+        how = "waits" if self.strides is None else "ready"
+        return f"<Value {self.dtype} {self.shape} on {self.device.name}, {how}>"
+
+
+class Step(NamedTuple):
+    """A view as data: `function(layout, *arguments)`, and the value that the view makes."""
+
+    function: Any
+    arguments: tuple[Any, ...]
+    value: Value | None = None
+
+
+How: TypeAlias = "Expression | Step | Folding"
+
+
+class Record:
+    """One operator call: operator, inputs, attributes, output.
+
+    Attributes
+    ----------
+    inputs : tuple of Value or scalar
+    output : weak reference to Value
+    order : int
+        Creation number. An input's record is always older.
+    how : Expression, Step, Folding or None
+        What a waiting record will be computed as: elementwise code, a view, a reduction, or (None) nothing: it is launched.
+    depth : int
+        The longest chain of waiting records below this one; bounded by `fusion.MAX_DEPTH`.
+    dear : bool
+        Would computing this a second time cost more than storing it? (True if any waiting input is dear, too.)
+    traced, freed : bool
+        Is this on a tape? Has a backward pass given its part of the tape back?
+    kept_output : Value or None
+        A twin of the output, where the gradient rule reads it.
+    """
+
+    __slots__ = ("__weakref__", "attrs", "dear", "depth", "freed", "how", "inputs", "kept_output", "op", "order", "output", "site", "traced")
+
+    def __init__(
+        self, op: Operation, inputs: tuple[Any, ...], attrs: dict[str, Any], output: Value, how: Expression | Step | Folding | None = None
+    ) -> None:
+        self.op, self.inputs, self.attrs, self.how = op, inputs, attrs, how
+        self.order = next(_orders)
+        self.output = weakref.ref(output)
+        self.site = user_site()
+        self.freed = False
+        self.kept_output: Value | None = None
+        depth, dear, traced = 0, op.dear, False
+        recording = state.recording
+        for x in inputs:
+            if isinstance(x, Value):
+                below = x.record
+                if below is not None:
+                    if x.strides is None:
+                        depth = max(depth, below.depth)
+                        dear = dear or below.dear
+                    traced = traced or below.traced
+                traced = traced or x.leaf is not None
+        self.depth, self.dear, self.traced = depth + 1, dear, traced and recording
+
+    @property
+    def line(self) -> str:
+        """The user's line that made this record: `file.py:12`."""
+        return describe_site(self.site)
+
+    def settle(self) -> None:
+        """The output is computed, or nobody can ask for it: keep what the gradient rule reads and let the rest go."""
+        if not self.traced or self.freed:
+            self.inputs, self.how = (), None
+            return
+        positions, reads_output = self.op.saves(self)
+        self.inputs = tuple(
+            x.stand_in() if isinstance(x, Value) and i not in positions else x for i, x in enumerate(self.inputs)
+        )
+        self.how = None
+        output = self.output()
+        if reads_output and output is not None and self.kept_output is None and output.strides is not None:
+            self.kept_output = output.twin()
+
+    def recall_output(self) -> Value:
+        """The output with its place in the graph, though its last holder may be gone."""
+        output = self.output()
+        if output is None:
+            assert self.kept_output is not None, f"{self.op.name}: the output was not kept"
+            output = self.kept_output.twin()
+            output.record = self
+            self.output = weakref.ref(output)
+        return output
+
+
+Site = tuple[CodeType, int] | None
+_OWN = __name__.split(".")[0] + "."
+
+
+def user_site() -> Site:
+    """Where the innermost call from outside this package stands."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if not (module.startswith(_OWN) and not module.startswith("clnd.examples")) and module != "clnd":
+            return frame.f_code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def describe_site(site: Site) -> str:
+    """`file.py:12`, worked out only when somebody asks."""
+    if site is None:
+        return "an unknown line"
+    code, at = site
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= at < end and number is not None:
+            line = number
+    return f"{code.co_filename}:{line}"

@@ -1,0 +1,1 @@
+"""Programs to run and to read: ``python -m clnd.examples.tutorial``, ``python -m clnd.examples.digits``."""

@@ -1,0 +1,509 @@
+"""NDArray: the user's handle on a value. Writing gives the handle a new value; views read and write through their base handle.
+
+The operators themselves are hung here by `clnd.nd`, from their declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from clnd import engine
+from clnd.engine import Value, dtypes, state
+from clnd.engine.layout import Shape
+from clnd.errors import DTypeError, MXNetError, ShapeError
+from clnd.ops import registry
+from clnd.ops.shape import Steps, region, selected
+
+from .context import Context, current_context
+from .indexing import Selection, read_key
+
+__all__ = ["Leaf", "NDArray"]
+
+_IN_GRAPH = (
+    "Assigning to an array that has a gradient attached is not possible while recording: the gradient would be that of "
+    "another array. Write it outside `autograd.record()`, inside `autograd.pause()`, or compute a new array"
+)
+
+
+class Leaf:
+    """Where the gradient of a variable goes: an array, and how it is written ("write", "add" or "null")."""
+
+    __slots__ = ("gradient", "req")
+
+    def __init__(self, gradient: NDArray, req: str) -> None:
+        self.gradient, self.req = gradient, req
+
+    def receive(self, dz: Value | None) -> None:
+        """Take what arrived in a backward pass; None stands for zeros."""
+        if dz is None:
+            dz = registry["zeros_like"](self.gradient.value)
+        self.gradient.replace(self.gradient.value + dz if self.req == "add" else dz)
+
+
+class NDArray:
+    """An n-dimensional array on a device. Make one with `nd.array`, `nd.zeros` and the like, or by computing.
+
+    Operations are launched asynchronously; reading a value waits for it.
+
+    Examples
+    --------
+    >>> from clnd import nd
+    >>> x = nd.array([[1, 2], [3, 4]])
+    >>> x * 2 + 1
+    <BLANKLINE>
+    [[3. 5.]
+     [7. 9.]]
+    <NDArray 2x2 @cpu(0)>
+    """
+
+    __slots__ = ("__weakref__", "_base", "_cached", "_context", "_leaf", "_own", "_steps")
+    __array_ufunc__ = None  # NumPy's operators leave it to ours
+    __array_priority__ = 1000.0
+    handle = property(lambda self: self)
+
+    def __init__(self, value: Value, context: Context) -> None:
+        self._own = value
+        self._base: NDArray | None = None
+        self._steps: Steps = ()
+        self._cached: tuple[Value, Value] | None = None
+        self._context = context
+        self._leaf: Leaf | None = None
+
+    # The value behind the handle.
+
+    @property
+    def value(self) -> Value:
+        """The value that the handle has now."""
+        base = self._base
+        if base is None:
+            return self._own
+        seen = base.value
+        if self._cached is not None and self._cached[0] is seen:
+            return self._cached[1]
+        value = selected(seen, self._steps)
+        # Only a recorded view is remembered: it has a place in the graph. Another would only keep the base from being written in place.
+        self._cached = (seen, value) if value.record is not None and value.record.traced else None
+        return value
+
+    def _view(self, steps: Steps) -> NDArray:
+        view = NDArray(None, self._context)  # type: ignore[arg-type]
+        view._base, view._steps = self, steps
+        if state.recording:
+            view.value  # noqa: B018  (takes its place in the graph now)
+        return view
+
+    def replace(self, value: Value) -> None:
+        """Give the handle (no view) another value of its shape and dtype; an attached gradient stays attached."""
+        if self._leaf is not None:
+            value = _alias(value)
+            value.leaf = self._leaf
+        self._own = value
+
+    def _write(self, source: Value, steps: Steps = ()) -> None:
+        """Write `source`, broadcast and converted, over what `steps` select, through to the base."""
+        if self._base is not None:
+            self._base._write(source, self._steps + steps)
+            return
+        current = self._own
+        if state.recording and self._leaf is not None:
+            raise MXNetError(_IN_GRAPH)
+        if source.device is not current.device:
+            raise MXNetError(f"writing: the array is on {current.device}, what is written on {source.device}; use as_in_context()")
+        if source.dtype != current.dtype:
+            source = registry["cast"](source, dtype=current.dtype)
+        if not steps:
+            if source.shape != current.shape:
+                source = registry["broadcast_to"](source, shape=current.shape)
+            self.replace(source)
+            return
+        if state.recording and (current.traced or source.traced):
+            self.replace(registry["assign"](current, source, steps=steps))
+            return
+        if current.size == 0 or source.size == 0:
+            return
+        del current
+        self._write_region(source, steps)
+
+    def _write_region(self, source: Value, steps: Steps) -> None:
+        engine.evaluate(self._own)
+        with engine.lock:
+            if engine.reads(source, self._own.buffer):
+                engine.evaluate(source)  # lets go of the buffer that is to be written
+            place = region(self._own.layout, steps)
+            slot = engine.Slot(self._own)
+            if place is not None and engine.held_alone(slot):
+                engine.write_region(slot, place, source)
+                return
+        with _paused():
+            self.replace(registry["assign"](slot.value, source, steps=steps))
+
+    # What it is.
+
+    @property
+    def shape(self) -> Shape:
+        """The size of each axis."""
+        return self.value.shape
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.value.size
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.value.shape)
+
+    @property
+    def dtype(self) -> type:
+        """The type of the elements, as NumPy's type object."""
+        return self.value.dtype.type
+
+    @property
+    def context(self) -> Context:
+        """The context that the array is on."""
+        return self._context
+
+    ctx = context
+
+    @property
+    def stype(self) -> str:
+        """The storage type: always "default", for clnd has no sparse arrays."""
+        return "default"
+
+    @property
+    def writable(self) -> bool:
+        """Can it be written to? Always."""
+        return True
+
+    @property
+    def T(self) -> NDArray:
+        """The array with its axes reversed: a copy, as far as writing goes."""
+        return NDArray(registry["transpose"](self.value), self._context)
+
+    # Out of the array.
+
+    def asnumpy(self) -> np.ndarray[Any, Any]:
+        """The elements as a new NumPy array; waits for them."""
+        return engine.to_numpy(self.value)
+
+    def asscalar(self) -> Any:
+        """The only element, as a NumPy scalar.
+
+        Raises
+        ------
+        ValueError
+            If there is not exactly one.
+        """
+        if self.size != 1:
+            raise ShapeError(f"The current array is not a scalar: it has shape {self.shape}")
+        return self.asnumpy().reshape(-1)[0]
+
+    def item(self) -> Any:
+        """The only element, as a Python number.
+
+        Raises
+        ------
+        ValueError
+            If there is not exactly one.
+        """
+        return self.asscalar().item()
+
+    def wait_to_read(self) -> None:
+        """Wait until the elements are computed; raises what went wrong on the way."""
+        engine.evaluate(self.value)
+        self.value.device.finish()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if copy is False:
+            raise ValueError("an NDArray lies on its device: NumPy cannot have it without a copy")
+        array = self.asnumpy()
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+    def __float__(self) -> float:
+        return float(self.asscalar())
+
+    def __int__(self) -> int:
+        return int(self.asscalar())
+
+    def __index__(self) -> int:
+        if dtypes.category(self.value.dtype) == "float":
+            raise DTypeError(f"an array of {self.value.dtype} cannot be an index; convert with astype('int32')")
+        return int(self.asscalar())
+
+    def __bool__(self) -> bool:
+        if self.size == 1:
+            return bool(self.asscalar())
+        if self.size == 0:
+            return False
+        raise ShapeError("The truth value of an NDArray with multiple elements is ambiguous.")
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise DTypeError("len() of a 0-d array")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[NDArray]:
+        if not self.shape:
+            raise DTypeError("iteration over a 0-d array")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __contains__(self, item: Any) -> bool:
+        return bool((self.asnumpy() == (item.asnumpy() if isinstance(item, NDArray) else item)).any())
+
+    def __repr__(self) -> str:
+        return f"\n{self.asnumpy()}\n<NDArray {'x'.join(str(n) for n in self.shape)} @{self.context}>"
+
+    __str__ = __repr__
+    __hash__ = object.__hash__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.asnumpy(), self.context)
+
+    # Copies and conversions.
+
+    def copy(self) -> NDArray:
+        """A copy on the same context."""
+        return NDArray(_alias(self.value), self._context)
+
+    def __copy__(self) -> NDArray:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> NDArray:
+        with _paused():
+            return self.copy()
+
+    def copyto(self, other: NDArray | Context) -> NDArray:
+        """Copy into another array of the same shape, or to a context.
+
+        Returns
+        -------
+        NDArray
+            The array that was written, or a new one.
+        """
+        if isinstance(other, Context):
+            return NDArray(_moved(self.value, other), other)
+        if not isinstance(other, NDArray):
+            raise DTypeError(f"copyto: the target is a {type(other).__name__}, neither an NDArray nor a Context")
+        if other.shape != self.shape:
+            raise ShapeError(f"copyto: the array has shape {self.shape}, the target {other.shape}")
+        other._write(_moved(self.value, other.context))
+        return other
+
+    def as_in_context(self, context: Context) -> NDArray:
+        """The array on another context; itself where it is there already."""
+        return self if context == self.context else self.copyto(context)
+
+    as_in_ctx = as_in_context
+
+    def astype(self, dtype: Any, copy: bool = True) -> NDArray:
+        """The elements as another dtype; without `copy` the array itself where it has that dtype."""
+        found = dtypes.as_dtype(dtype)
+        if found == self.value.dtype:
+            return self.copy() if copy else self
+        return NDArray(registry["cast"](self.value, dtype=found), self._context)
+
+    def as_nd_ndarray(self) -> NDArray:
+        """The array itself: it is an `nd` array."""
+        return self
+
+    def as_np_ndarray(self) -> NDArray:
+        """MXNet's second namespace, which clnd does not have.
+
+        Raises
+        ------
+        MXNetError
+            Always.
+        """
+        raise MXNetError("as_np_ndarray: clnd has no mx.np; use clnd.nd, or asnumpy() for a NumPy array")
+
+    def tostype(self, stype: str) -> NDArray:
+        """The array itself for "default".
+
+        Raises
+        ------
+        MXNetError
+            For sparse storage, which clnd does not have.
+        """
+        if stype != "default":
+            raise MXNetError(f"tostype: clnd has no {stype} storage; dense arrays with nd.take or nd.where often do")
+        return self
+
+    # Indexing and views.
+
+    def reshape(self, *shape: Any, **kwargs: Any) -> NDArray:
+        """The same elements under another shape: a view, through which the array can be written.
+
+        Parameters
+        ----------
+        shape : int, several, or a tuple
+            0 keeps an axis, -1 takes what is left, -2 all remaining axes, -3 joins two axes, -4 splits one into the next two numbers.
+        reverse : bool
+            Read the codes from the right?
+
+        Raises
+        ------
+        ValueError
+            If the number of elements is another.
+        """
+        from .nd.conventions import decoded_shape
+
+        wanted = kwargs.pop("shape", shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape)
+        reverse = kwargs.pop("reverse", False)
+        if kwargs:
+            raise DTypeError(f"reshape: unknown argument {next(iter(kwargs))}")
+        target = decoded_shape(self.shape, wanted, bool(reverse))
+        return self._view((("reshape", (target,)),))
+
+    def __getitem__(self, key: Any) -> NDArray:
+        selection = self._selection(key)
+        if selection.rows is not None:
+            return self._picked(selection.rows)
+        steps = selection.steps(one_element=True)
+        if selection.shared:
+            return self._view(steps)
+        return NDArray(selected(self.value, steps), self._context)
+
+    def __setitem__(self, key: Any, source: Any) -> None:
+        selection = self._selection(key)
+        if selection.rows is not None:
+            self._set_picked(selection.rows, source)
+            return
+        steps = () if selection.everything else selection.steps()
+        target = selection.shape
+        value = self._operand(source)
+        if value.shape != target:
+            value = _fitted(value, target, self.shape, key)
+        if isinstance(source, NDArray) and source._base is self and source._steps == steps:
+            return  # `x[i] += 1` has written through the view x[i] already
+        if value.buffer is not None and value.buffer is self.value.buffer:
+            value = engine.copied(value)
+        self._write(value, steps)
+
+    def _selection(self, key: Any) -> Selection:
+        return read_key(key, self.shape, NDArray)
+
+    def _picked(self, rows: Any) -> NDArray:
+        rows = self._operand(rows, None)
+        if rows.dtype == dtypes.bool_:
+            return NDArray(registry["boolean_mask"](self.value, rows), self._context)
+        return NDArray(registry["take"](self.value, rows, axis=0, mode="clip" if dtypes.category(rows.dtype) == "float" else "raise"), self._context)
+
+    def _set_picked(self, rows: Any, source: Any) -> None:
+        rows = self._operand(rows, None)
+        value = self._operand(source)
+        if rows.dtype != dtypes.bool_:
+            raise MXNetError("x[indices] = v is not supported yet; write row by row, or use nd.where")
+        if value.size != 1:
+            raise ShapeError(f"x[mask] = v: v must be one number, not an array of shape {value.shape}; nd.where(mask, v, x) takes arrays")
+        mask = registry["reshape"](rows, shape=rows.shape + (1,) * (self.ndim - rows.ndim))
+        self._write(registry["where"](mask, registry["reshape"](value, shape=()), self.value))
+
+    def _operand(self, source: Any, dtype: Any = "own") -> Value:
+        """`source` (NDArray, number, list, NumPy array) as a value on this array's device."""
+        if isinstance(source, NDArray):
+            return source.value
+        own = self.value
+        if isinstance(source, (bool, int, float, np.number, np.bool_)):
+            return registry["full"](shape=(), value=source, dtype=own.dtype, device=own.device)
+        array = np.asarray(source)
+        if dtype == "own":
+            array = array.astype(own.dtype)
+        elif array.size == 0:
+            array = array.astype(np.int64)
+        return engine.from_numpy(array.astype(dtypes.as_dtype(array.dtype), copy=False), own.device)
+
+    # Gradients.
+
+    @property
+    def grad(self) -> NDArray | None:
+        """The gradient that `backward` wrote; None where none is attached."""
+        return None if self._leaf is None else self._leaf.gradient
+
+    def attach_grad(self, grad_req: str = "write", stype: str | None = None) -> None:
+        """Give the array a gradient, of zeros at first. It becomes a beginning of the graph: what it was computed from is cut off.
+
+        Parameters
+        ----------
+        grad_req : {"write", "add", "null"}
+            Does `backward` overwrite the gradient, add to it, or leave it alone?
+        stype : str, optional
+            Only "default".
+        """
+        if stype not in (None, "default"):
+            raise MXNetError(f"attach_grad: clnd has no {stype} storage")
+        with _paused():
+            self.mark(NDArray(registry["zeros_like"](self.value), self._context), grad_req)
+
+    def mark(self, gradient: NDArray, req: str) -> None:
+        """Let `backward` write this array's gradient into `gradient`."""
+        if req not in ("write", "add", "null"):
+            raise ShapeError(f"grad_req {req!r} is not one of 'write', 'add', 'null'")
+        if gradient.shape != self.shape:
+            raise ShapeError(f"a gradient of shape {gradient.shape} does not fit an array of shape {self.shape}")
+        own = _alias(self.value)
+        self._base, self._steps, self._cached = None, (), None
+        own.leaf = self._leaf = Leaf(gradient, req)
+        self._own = own
+
+    def detach(self) -> NDArray:
+        """The same elements, through which no gradient flows."""
+        return NDArray(_alias(self.value), self._context)
+
+    def backward(self, out_grad: NDArray | None = None, retain_graph: bool = False, train_mode: bool = True) -> None:
+        """Compute the gradients of this array with respect to all that it was computed from. See `autograd.backward`."""
+        from . import autograd
+
+        autograd.backward([self], None if out_grad is None else [out_grad], retain_graph, train_mode)
+
+
+def _paused() -> Any:
+    from .autograd import pause
+
+    return pause(state.training)
+
+
+def _alias(value: Value) -> Value:
+    """The same elements as an unrecorded value of its own."""
+    before, state.recording = state.recording, False
+    try:
+        alias: Value = registry["alias"](value)
+        return alias
+    finally:
+        state.recording = before
+
+
+def _moved(value: Value, context: Context) -> Value:
+    device = context.device
+    moved: Value
+    if device is value.device:
+        return registry["alias"](value)
+    return registry["transfer"](value, device=device, source=value.device)
+
+
+def _fitted(value: Value, target: Shape, whole: Shape, key: Any) -> Value:
+    """`value` broadcast to the selected shape; leading axes of one element may be dropped, as in NumPy."""
+    shape = value.shape
+    while len(shape) > len(target) and shape[0] == 1:
+        shape = shape[1:]
+    try:
+        return registry["broadcast_to"](registry["reshape"](value, shape=shape), shape=target)
+    except ShapeError:
+        raise ShapeError(
+            f"x[{key!r}] = v: v of shape {value.shape} cannot be broadcast to the selected shape {target} of an array of shape {whole}"
+        ) from None
+
+
+def _restored(array: np.ndarray[Any, Any], context: Context) -> NDArray:
+    """An array from its elements: what pickle calls. On another machine the context may be missing: then the current one."""
+    try:
+        device = context.device
+    except MXNetError:
+        context = current_context()
+        device = context.device
+    return NDArray(engine.from_numpy(array, device), context)
+
+

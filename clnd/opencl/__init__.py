@@ -1,0 +1,27 @@
+"""All of clnd that talks to OpenCL: drivers, devices, memory, programs. Nothing here touches a driver before a device is asked for."""
+
+from clnd.opencl.counters import counters
+from clnd.opencl.device import Device
+from clnd.opencl.devices import Candidate, candidates, cpu_devices, find_device, forget_trials, gpu_devices, open_devices
+from clnd.opencl.kernel import Kernel
+from clnd.opencl.memory import Buffer, MemoryPool
+from clnd.opencl.program import cache_entries, clear_cache
+from clnd.opencl.traits import Traits
+
+__all__ = [
+    "Buffer",
+    "Candidate",
+    "Device",
+    "Kernel",
+    "MemoryPool",
+    "Traits",
+    "cache_entries",
+    "candidates",
+    "clear_cache",
+    "counters",
+    "cpu_devices",
+    "find_device",
+    "forget_trials",
+    "gpu_devices",
+    "open_devices",
+]

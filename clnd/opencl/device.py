@@ -1,0 +1,233 @@
+"""A device in use: its queue, its memory and its kernels."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clnd.errors import DeviceError, MXNetError
+from clnd.opencl.host import available_memory
+from clnd.opencl.kernel import Kernel
+from clnd.opencl.memory import Buffer, MemoryPool
+from clnd.opencl.program import Programs
+from clnd.opencl.traits import Traits, read_traits
+
+if TYPE_CHECKING:
+    import pyopencl as cl
+
+Kind = Literal["cpu", "gpu"]
+_SMALL_WRITE = 1 << 16  # bytes; up to here data is copied, and written while Python goes on
+_WAITING_WRITES = 64
+
+
+class Device:
+    """One usable OpenCL device. Context and queue are made at its first use.
+
+    Attributes
+    ----------
+    name
+        Short readable name.
+    kind
+        "cpu" or "gpu": behind which of the two it stands.
+    index
+        Its number there.
+    cl
+        The OpenCL device.
+    traits
+        What it can do.
+    memory
+        Its memory pool.
+    lock
+        Held around all that uses the queue or sets a kernel's arguments, since not every driver keeps threads apart as OpenCL demands.
+    """
+
+    def __init__(self, device: cl.Device, name: str, kind: Kind, index: int) -> None:
+        self.cl = device
+        self.name = name
+        self.kind: Kind = kind
+        self.index = index
+        self.traits: Traits = read_traits(device, kind)
+        self.lock: Any = threading.RLock()
+        self.launched = 0
+        self.memory = MemoryPool(self)
+        self._open: tuple[cl.Context, cl.CommandQueue] | None = None
+        self._programs: Programs | None = None
+        self._marker: cl.Event | None = None
+        self._writes: deque[cl.Event] = deque()
+        traits = self.traits
+        self._given = {"lanes": traits.lanes, "schedule": traits.schedule, "fp64": traits.fp64, "fp16": traits.fp16}
+
+    def __str__(self) -> str:
+        return f"{self.kind}({self.index}) [{self.name}]"
+
+    def __repr__(self) -> str:
+        return f"<Device {self}>"
+
+    @property
+    def context(self) -> cl.Context:
+        """The device's OpenCL context."""
+        return self._opened()[0]
+
+    @property
+    def queue(self) -> cl.CommandQueue:
+        """The device's one in-order queue."""
+        return self._opened()[1]
+
+    @property
+    def programs(self) -> Programs:
+        """The device's kernels."""
+        if self._programs is None:
+            with self.lock:
+                if self._programs is None:
+                    self._programs = Programs(self)
+        return self._programs
+
+    def _opened(self) -> tuple[cl.Context, cl.CommandQueue]:
+        if self._open is None:
+            import pyopencl as cl
+
+            with self.lock:
+                if self._open is None:
+                    try:
+                        context = cl.Context([self.cl])
+                        self._open = context, cl.CommandQueue(context)
+                    except cl.Error as error:
+                        raise DeviceError(f"{self} cannot be opened: {error}") from error
+        return self._open
+
+    def allocate(self, nbytes: int) -> Buffer:
+        """Give a buffer of `nbytes` bytes, at least one, with any content.
+
+        Raises
+        ------
+        MXNetError
+            When there is not that much memory.
+        """
+        return self.memory.allocate(nbytes)
+
+    def kernel(self, template: str, name: str, *, arguments: tuple[str, ...] | None = None, **parameters: Any) -> Kernel:
+        """Give the kernel `name` of ``templates/TEMPLATE.cl.mako``, built once.
+
+        Parameters
+        ----------
+        template
+            The template's name.
+        name
+            The kernel's name.
+        arguments
+            Its argument types: "buffer", or OpenCL's name of a scalar type.
+        **parameters
+            What the template reads, beside `name`, `lanes`, `schedule`, `fp64` and `fp16`, which it gets in any case. Their `repr` must
+            tell all about them, for it is what the caches go by.
+
+        Raises
+        ------
+        MXNetError
+            When the template or the driver fails.
+        """
+        return self.programs.kernel(template, name, arguments, {**self._given, **parameters})
+
+    def write(self, buffer: Buffer, byte_offset: int, array: NDArray[Any]) -> None:
+        """Copy an array into a buffer; the array may be changed afterwards.
+
+        Raises
+        ------
+        MXNetError
+            When the driver fails.
+        """
+        import pyopencl as cl
+
+        if not array.nbytes:
+            return
+        small = array.nbytes <= _SMALL_WRITE
+        data = np.array(array, order="C") if small else np.ascontiguousarray(array)
+        with self.lock:
+            try:
+                event = cl.enqueue_copy(self.queue, buffer.cl, data, dst_offset=byte_offset, is_blocking=not small)
+                if small:
+                    self._writes.append(event)  # an event that goes waits for its command
+                if len(self._writes) > _WAITING_WRITES:
+                    self._writes.popleft().wait()
+            except cl.Error as error:
+                raise MXNetError(f"{self}: writing {array.nbytes:,} bytes failed: {error}") from error
+
+    def read(self, buffer: Buffer, byte_offset: int, array: NDArray[Any]) -> None:
+        """Wait for all work before, and copy a buffer into a contiguous array.
+
+        Raises
+        ------
+        MXNetError
+            When the driver, or work before, fails.
+        """
+        import pyopencl as cl
+
+        if not array.nbytes:
+            return
+        with self.lock:
+            try:
+                cl.enqueue_copy(self.queue, array, buffer.cl, src_offset=byte_offset)
+            except cl.Error as error:
+                raise MXNetError(f"{self}: reading {array.nbytes:,} bytes failed: {error}") from error
+
+    def finish(self) -> None:
+        """Wait until the queue is empty.
+
+        Raises
+        ------
+        MXNetError
+            When work in it failed.
+        """
+        import pyopencl as cl
+
+        with self.lock:
+            if self._open is None:
+                return
+            try:
+                self._open[1].finish()
+            except cl.Error as error:
+                raise MXNetError(f"{self}: waiting for the queue failed: {error}") from error
+
+    def throttle(self) -> None:
+        """Set a marker and wait for the one before: a loop that never reads cannot fill the host's memory with waiting launches."""
+        import pyopencl as cl
+
+        before, self._marker = self._marker, cl.enqueue_marker(self.queue)
+        if before is not None:
+            before.wait()
+
+    def memory_info(self) -> tuple[int, int]:
+        """Give the bytes left and all bytes of this device.
+
+        Returns
+        -------
+        (int, int)
+            Free and total.
+        """
+        total = self.traits.memory
+        free = total - self.memory.used
+        if self.traits.unified_memory:
+            free = min(free, available_memory() + self.memory.free)
+        return max(0, free), total
+
+    def abandon(self) -> None:
+        """Make every further use raise: in a process forked after OpenCL was used the driver's threads are missing, and it would hang."""
+        self.lock = Forked()
+        if self._programs is not None:
+            self._programs.lock = self.lock
+
+
+class Forked:
+    """Stands in for a lock in a forked process; whoever takes it gets the error."""
+
+    def __enter__(self) -> None:
+        raise MXNetError(
+            "this process was forked after OpenCL was used in its parent, and OpenCL drivers do not survive that: start processes with "
+            "multiprocessing.get_context('spawn'), or fork before the first array is made"
+        )
+
+    def __exit__(self, *about: object) -> None:
+        """Never reached."""

@@ -1,0 +1,139 @@
+"""Makes the OpenCL drivers that PyPI put into this environment visible to the loader, beside the system's."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import shutil
+import site
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import platformdirs
+
+from clnd.opencl.cache import cache_folder, write_whole
+
+USER_VARIABLES = ("OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH", "OCL_ICD_FILENAMES")
+_MARK = "clnd-vendors"
+
+
+def pypi_runtimes() -> list[Path]:
+    """List the libraries of Intel's CPU runtime that pip put into this environment.
+
+    Its own ICD files name a path of the machine it was built on, so no loader finds it without help.
+
+    Returns
+    -------
+    list of Path
+        Full paths; normally none or one.
+
+    Examples
+    --------
+    >>> all(path.is_absolute() for path in pypi_runtimes())
+    True
+    """
+    roots = [sys.prefix, sysconfig.get_path("data"), site.getuserbase() or ""]
+    names = ("Library/bin/intelocl64.dll", "bin/intelocl64.dll") if os.name == "nt" else ("lib/libintelocl.so",)
+    found: dict[Path, Path] = {}
+    for root in roots:
+        for name in names:
+            path = Path(root, name)
+            if root and path.is_file():
+                found.setdefault(path.resolve(), path.absolute())
+    return list(found.values())
+
+
+def system_icds() -> dict[str, str]:
+    """Read the ICD files that the loader would read by itself.
+
+    Returns
+    -------
+    dict
+        File name to the library named in it. A file naming a full path that does not exist is left out.
+
+    Examples
+    --------
+    >>> all(name.endswith(".icd") for name in system_icds())
+    True
+    """
+    found: dict[str, str] = {}
+    for folder in (Path("/etc/OpenCL/vendors"), Path(sys.prefix, "etc/OpenCL/vendors")):
+        try:
+            files = sorted(folder.glob("*.icd"))
+        except OSError:
+            continue
+        for file in files:
+            try:
+                library = file.read_text(errors="surrogateescape").strip()
+            except OSError:
+                continue
+            if library and (not os.path.isabs(library) or os.path.exists(library)):
+                found.setdefault(file.name, library)
+    return found
+
+
+def prepare() -> None:
+    """Do what must come before the first OpenCL call."""
+    make_visible()
+    try:
+        folder = Path(platformdirs.user_cache_dir("pytools", "pytools"))
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        # In such a home pyopencl cannot make a kernel, unless told to do without its cache, and PoCL lists no device.
+        import pyopencl as cl
+
+        cl._PYOPENCL_NO_CACHE = True
+        if "POCL_CACHE_DIR" not in os.environ:
+            os.environ["POCL_CACHE_DIR"] = str(_temporary_folder("clnd-pocl-"))
+
+
+def make_visible() -> None:
+    """Point the loader at the system's drivers and PyPI's together; must come before the first OpenCL call.
+
+    Does nothing when the user has set one of the loader's variables, or when PyPI put no such driver here.
+    """
+    if any(os.environ.get(name) is not None and _MARK not in os.environ[name] for name in USER_VARIABLES):
+        return
+    runtimes = pypi_runtimes()
+    if not runtimes:
+        return
+    if os.name == "nt":  # Khronos' loader adds these to what the registry lists
+        os.environ["OCL_ICD_FILENAMES"] = os.pathsep.join(map(str, runtimes))
+        return
+    icds = system_icds()
+    listed = {os.path.realpath(library) for library in icds.values() if os.path.isabs(library)}
+    for number, runtime in enumerate(runtimes):
+        if os.path.realpath(runtime) not in listed:
+            icds[f"clnd-intel-{number}.icd"] = str(runtime)
+    # ocl-icd, the loader in pyopencl's wheels, takes a folder that replaces /etc/OpenCL/vendors
+    os.environ["OCL_ICD_VENDORS"] = str(_folder(icds))
+
+
+def _folder(icds: dict[str, str]) -> Path:
+    """Write the ICD files into a folder named after their content, so that environments do not overwrite each other's."""
+    digest = hashlib.sha256(repr(sorted(icds.items())).encode(errors="surrogateescape")).hexdigest()[:16]
+    cache = cache_folder()
+    if cache is not None:
+        try:
+            return _fill(cache / _MARK / digest, icds)
+        except OSError:
+            pass
+    return _fill(_temporary_folder(f"{_MARK}-"), icds)
+
+
+def _temporary_folder(prefix: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _fill(folder: Path, icds: dict[str, str]) -> Path:
+    for name, library in icds.items():
+        path, data = folder / name, f"{library}\n".encode(errors="surrogateescape")
+        if not path.is_file() or path.read_bytes() != data:
+            write_whole(path, data)
+    return folder

@@ -1,0 +1,154 @@
+"""A built kernel, and its launch: the shortest way from Python numbers and buffers into the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from clnd.errors import MXNetError
+from clnd.opencl.counters import counters
+
+if TYPE_CHECKING:
+    import pyopencl as cl
+
+    from clnd.opencl.device import Device
+
+T = TypeVar("T")
+_MARKER_EVERY = 512  # launches
+_TYPES: dict[str, type[np.generic] | None] = {
+    "buffer": None,
+    "char": np.int8,
+    "uchar": np.uint8,
+    "short": np.int16,
+    "ushort": np.uint16,
+    "int": np.int32,
+    "uint": np.uint32,
+    "long": np.int64,
+    "ulong": np.uint64,
+    "float": np.float32,
+    "double": np.float64,
+}
+
+
+class Kernel:
+    """A built kernel of one device. Calling it puts a launch into the device's queue.
+
+    Attributes
+    ----------
+    device
+        The device that it was built for.
+    name
+        The kernel's name.
+    cl
+        The OpenCL kernel.
+    arguments
+        The declared argument types, or None before `declare`.
+    """
+
+    __slots__ = ("arguments", "cl", "device", "name", "queue")
+
+    def __init__(self, device: Device, kernel: cl.Kernel, name: str) -> None:
+        self.device = device
+        self.name = name
+        self.cl = kernel
+        self.queue = device.queue
+        self.arguments: tuple[str, ...] | None = None
+
+    def declare(self, arguments: Sequence[str]) -> Kernel:
+        """Fix the argument types: "buffer", or OpenCL's name of a scalar type.
+
+        Returns
+        -------
+        Kernel
+            The same kernel, ready to be called.
+
+        Raises
+        ------
+        MXNetError
+            When a type is unknown, or their number is not the kernel's.
+        """
+        arguments = tuple(arguments)
+        unknown = sorted(set(arguments) - set(_TYPES))
+        if unknown:
+            raise MXNetError(f"kernel {self.name}: {', '.join(unknown)}: no such argument type; there are {', '.join(_TYPES)}")
+        try:
+            despite_cache(lambda: self.cl.set_scalar_arg_dtypes([_TYPES[kind] for kind in arguments]))
+        except TypeError as error:
+            raise MXNetError(
+                f"{self.device}: kernel {self.name} takes {self.cl.num_args} arguments, declared are {len(arguments)}: {arguments}"
+            ) from error
+        self.arguments = arguments
+        self.__class__ = _class_for(arguments)
+        return self
+
+    def __call__(self, global_size: tuple[int, ...], local_size: tuple[int, ...] | None, *args: Any) -> None:
+        """Launch over `global_size` work-items in groups of `local_size`: `args` are Buffers, and Python numbers for scalars.
+
+        Raises
+        ------
+        MXNetError
+            When the driver refuses.
+        """
+        raise MXNetError(f"{self.device}: the argument types of kernel {self.name} were never declared")
+
+    def __repr__(self) -> str:
+        return f"<Kernel {self.name} on {self.device}>"
+
+    def _again(self, error: cl.Error, global_size: tuple[int, ...], local_size: tuple[int, ...] | None, *args: Any) -> None:
+        """Launch once more after making room, where memory was short: some drivers allocate at the first use."""
+        import pyopencl as cl
+
+        if isinstance(error, cl.MemoryError):
+            self.device.memory.make_room()
+            try:
+                self.cl(self.queue, global_size, local_size, *args)
+                return
+            except cl.Error as again:
+                error = again
+        raise MXNetError(f"{self.device}: launching kernel {self.name} over {global_size} in groups of {local_size}: {error}") from error
+
+
+@cache
+def _class_for(arguments: tuple[str, ...]) -> type[Kernel]:
+    """Write out the call for these argument types, since a loop over them would cost as much as the launch."""
+    import pyopencl as cl
+
+    names = [f"a{number}" for number in range(len(arguments))]
+    values = [f"{name}.cl" if kind == "buffer" else name for name, kind in zip(names, arguments, strict=True)]
+    source = f"""
+def __call__(self, global_size, local_size, {", ".join(names)}):
+    device = self.device
+    with device.lock:
+        try:
+            self.cl(self.queue, global_size, local_size, {", ".join(values)})
+        except Error as error:
+            self._again(error, global_size, local_size, {", ".join(values)})
+        counters.launches += 1
+        device.launched += 1
+        if not device.launched % {_MARKER_EVERY}:
+            device.throttle()
+"""
+    space: dict[str, Any] = {"Error": cl.Error, "counters": counters}
+    exec(source, space)
+    call: Callable[..., None] = space["__call__"]
+    call.__doc__ = Kernel.__call__.__doc__
+    return type("Kernel", (Kernel,), {"__slots__": (), "__call__": call, "__module__": __name__})
+
+
+def despite_cache(make: Callable[[], T]) -> T:
+    """Do something that pyopencl uses its own cache for, without that cache if it is damaged.
+
+    Its cache of argument setters on disk cannot be turned off for one kernel, and an error in it would be the kernel's.
+    """
+    import sqlite3
+
+    import pyopencl as cl
+
+    try:
+        return make()
+    except (sqlite3.Error, OSError):
+        cl._PYOPENCL_NO_CACHE = True
+        return make()

@@ -1,0 +1,211 @@
+"""Device memory: a pool of blocks in size classes that keeps account, so that a request too large is an error and not a killed process."""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from clnd.errors import MXNetError
+from clnd.opencl.host import available_memory
+
+if TYPE_CHECKING:
+    import pyopencl as cl
+
+    from clnd.opencl.device import Device
+
+SMALLEST = 256
+_SPARE = 1 << 28  # bytes that free blocks may take in any case; beyond, no more than the used ones take
+_ASK_THE_HOST = 1 << 20  # smaller blocks are created without reading the host's free memory again
+
+
+def size_class(nbytes: int) -> int:
+    """Give the size of the block that serves a request: powers of two and four steps between them, from 256 bytes.
+
+    Examples
+    --------
+    >>> size_class(1), size_class(257), size_class(1024), size_class(1025)
+    (256, 320, 1024, 1280)
+    """
+    if nbytes <= SMALLEST:
+        return SMALLEST
+    step = 1 << ((nbytes - 1).bit_length() - 3)
+    return -(-nbytes // step) * step
+
+
+class Buffer:
+    """A piece of a device's memory; when the last reference goes, its block goes back to the pool.
+
+    Attributes
+    ----------
+    cl
+        The OpenCL buffer; it may be larger than asked for.
+    size
+        Bytes asked for.
+    device
+        The device that holds it.
+    """
+
+    __slots__ = ("__weakref__", "_give_back", "cl", "device", "size")
+
+    def __init__(self, block: cl.Buffer, size: int, device: Device, give_back: Callable[[cl.Buffer], None]) -> None:
+        self.cl = block
+        self.size = size
+        self.device = device
+        self._give_back = give_back
+
+    def __del__(self) -> None:
+        # Runs in any thread, inside any lock, and at shutdown: one atomic append to a deque and nothing else.
+        # Commands queued before still see the block's old content, because the queue is in order.
+        self._give_back(self.cl)
+
+    def __repr__(self) -> str:
+        return f"<Buffer of {self.size} bytes on {self.device.name}>"
+
+
+class _Class:
+    """The blocks of one size: how many there are, and those that nobody uses."""
+
+    __slots__ = ("created", "free")
+
+    def __init__(self) -> None:
+        self.created = 0
+        self.free: deque[cl.Buffer] = deque()
+
+
+class MemoryPool:
+    """The memory of one device.
+
+    What is used follows from the blocks created less the blocks free, so that giving one back needs no lock.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._classes: dict[int, _Class] = {}
+        self._host = device.traits.unified_memory
+        self._largest = device.traits.max_allocation
+        self._budget: int | None = None
+        self.peak = 0
+        """The most bytes that were ever held."""
+
+    @property
+    def held(self) -> int:
+        """Bytes taken from the device, used and free together."""
+        return sum(size * kind.created for size, kind in list(self._classes.items()))
+
+    @property
+    def free(self) -> int:
+        """Bytes held that nobody uses."""
+        return sum(size * len(kind.free) for size, kind in list(self._classes.items()))
+
+    @property
+    def used(self) -> int:
+        """Bytes in blocks that arrays use."""
+        return sum(size * (kind.created - len(kind.free)) for size, kind in list(self._classes.items()))
+
+    @property
+    def live(self) -> int:
+        """Number of buffers in use."""
+        return sum(kind.created - len(kind.free) for kind in list(self._classes.values()))
+
+    @property
+    def limit(self) -> int:
+        """Bytes that may be held: the device's memory, and for a device in the host's memory what the host had left."""
+        if not self._host:
+            return self._device.traits.memory
+        if self._budget is None:
+            self._budget = self.held + self._left_on_host()
+        return min(self._device.traits.memory, self._budget)
+
+    def allocate(self, nbytes: int) -> Buffer:
+        """Give a buffer of at least `nbytes` bytes, with any content.
+
+        Raises
+        ------
+        MXNetError
+            When the device or the host has not that much left.
+        """
+        size = min(size_class(nbytes), self._largest)
+        kind = self._classes.get(size)
+        if kind is not None:
+            try:
+                return Buffer(kind.free.pop(), nbytes, self._device, kind.free.append)
+            except IndexError:
+                pass
+        return self._create(nbytes, size)
+
+    def drop_free(self) -> int:
+        """Hand the free blocks back to the driver.
+
+        Returns
+        -------
+        int
+            Bytes handed back.
+        """
+        dropped = 0
+        with self._device.lock:
+            for size, kind in self._classes.items():
+                while kind.free:
+                    try:
+                        kind.free.pop()
+                    except IndexError:
+                        break
+                    kind.created -= 1
+                    dropped += size
+        return dropped
+
+    def _create(self, nbytes: int, size: int) -> Buffer:
+        if nbytes > size:
+            raise MXNetError(
+                f"{self._device}: an array of {nbytes:,} bytes is more than the device takes in one piece, {self._largest:,} bytes"
+            )
+        with self._device.lock:
+            if self.free > max(self.used, _SPARE):
+                self.drop_free()
+            buffer = self._attempt(nbytes, size)
+        if buffer is None:
+            gc.collect()  # arrays in cycles; without the lock, since finalizers may compute
+            with self._device.lock:
+                self.make_room()
+                buffer = self._attempt(nbytes, size)
+        if buffer is None:
+            raise MXNetError(self._exhausted(nbytes))
+        return buffer
+
+    def _attempt(self, nbytes: int, size: int) -> Buffer | None:
+        import pyopencl as cl
+
+        if self.held + size > self.limit:
+            return None
+        if self._host and size >= _ASK_THE_HOST and size > self._left_on_host():
+            return None
+        try:
+            block = cl.Buffer(self._device.context, cl.mem_flags.READ_WRITE, size)
+        except cl.MemoryError:
+            return None
+        except cl.Error as error:
+            raise MXNetError(f"{self._device}: the driver refuses a buffer of {size:,} bytes: {error}") from error
+        kind = self._classes.setdefault(size, _Class())
+        kind.created += 1
+        self.peak = max(self.peak, self.held)
+        return Buffer(block, nbytes, self._device, kind.free.append)
+
+    @staticmethod
+    def _left_on_host() -> int:
+        left = available_memory()
+        return left - left // 32  # the interpreter and the driver grow too
+
+    def make_room(self) -> None:
+        """Hand all free blocks back to the driver, once the queue is done with them."""
+        self._device.finish()
+        self.drop_free()
+        self._budget = None  # what is still held is written by now, so the host's free memory tells the truth again
+
+    def _exhausted(self, nbytes: int) -> str:
+        counts = [(size, kind.created - len(kind.free)) for size, kind in sorted(self._classes.items(), reverse=True)]
+        largest = ", ".join(f"{count} of {size:,} bytes" for size, count in counts if count)[:200] or "none"
+        return (
+            f"{self._device}: no memory for an array of {nbytes:,} bytes: {self.used:,} bytes of {self.limit:,} are used, "
+            f"by {self.live} buffers (largest: {largest})" + (f"; the host has {self._left_on_host():,} bytes left" if self._host else "")
+        )

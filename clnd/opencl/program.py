@@ -1,0 +1,209 @@
+"""From a template to a kernel: building, and the caches in memory and on disk that make building rare."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from clnd.errors import MXNetError
+from clnd.opencl.cache import cache_folder, write_whole
+from clnd.opencl.counters import counters
+from clnd.opencl.host import processor
+from clnd.opencl.kernel import Kernel, despite_cache
+from clnd.opencl.source import dump, render, template_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clnd.opencl.device import Device
+
+__all__ = ["Programs", "cache_entries", "clear_cache", "render"]
+
+_MAGIC = b"clnd program 1\n"
+_HEAD = len(_MAGIC) + 32  # and a checksum
+
+
+class Programs:
+    """The kernels of one device."""
+
+    def __init__(self, device: Device) -> None:
+        import pyopencl as cl
+
+        self._device = device
+        self._kernels: dict[Any, Kernel] = {}
+        self.lock: Any = threading.RLock()
+        options = ["-cl-std=CL1.2"]
+        if device.traits.correctly_rounded:
+            options.append("-cl-fp32-correctly-rounded-divide-sqrt")
+        self._options = " ".join(options).encode()
+        platform, driver = device.cl.platform, device.cl.driver_version
+        # A driver's binary is for the processor that it was made on, which the device's name does not tell.
+        host = processor() if device.traits.unified_memory else ""
+        self._about = (self._options, platform.name, platform.version, device.cl.name, driver, host, _version(), cl.VERSION_TEXT)
+
+    def kernel(self, template: str, name: str, arguments: Sequence[str] | None, parameters: dict[str, Any]) -> Kernel:
+        """Give the kernel of a template rendered with these parameters, built at most once.
+
+        Raises
+        ------
+        MXNetError
+            When the template or the driver fails.
+        """
+        # By text, since 1, 1.0 and True are equal as keys and different in a source.
+        key = (template, name, arguments, repr(sorted(parameters.items())))
+        found = self._kernels.get(key)
+        if found is None:
+            with self.lock:
+                found = self._kernels.get(key)
+                if found is None:
+                    found = self._make(template, name, parameters)
+                    if arguments is not None:
+                        found.declare(arguments)
+                    self._kernels[key] = found
+        return found
+
+    def _make(self, template: str, name: str, parameters: dict[str, Any]) -> Kernel:
+        folder = os.environ.get("CLND_DUMP")
+        if folder:
+            dump(folder, name, render(template, name, parameters))
+        about = (template_text(template), name, sorted(parameters.items()), self._about)
+        key = hashlib.sha256(repr(about).encode()).hexdigest()
+        return self._from_disk(key, name) or self._compile(key, template, name, parameters)
+
+    def _from_disk(self, key: str, name: str) -> Kernel | None:
+        import pyopencl as cl
+
+        binary = _load(key)
+        if binary is None:
+            return None
+        try:
+            program = cl._cl._Program(self._device.context, [self._device.cl], [binary])
+            program._build(options=self._options, devices=[self._device.cl])
+            kernel = self._take(program, name)
+        except cl.Error:
+            return None  # written by a driver that called itself the same
+        counters.loaded += 1
+        return kernel
+
+    def _compile(self, key: str, template: str, name: str, parameters: dict[str, Any]) -> Kernel:
+        import pyopencl as cl
+
+        source = render(template, name, parameters)
+        counters.compilations += 1
+        # pyopencl's own Program would keep a second cache, warn of all that the compiler says and leave failing sources in /tmp.
+        program = cl._cl._Program(self._device.context, source)
+        try:
+            program._build(options=self._options, devices=[self._device.cl])
+            kernel = self._take(program, name)
+        except cl.Error as error:
+            raise MXNetError(
+                f"{self._device}: the driver cannot build kernel {name} of {template}.cl.mako: {error}\n"
+                f"{build_log(program, self._device.cl)}\n{_numbered(source)}"
+            ) from error
+        try:
+            _save(key, cast("list[bytes]", program.get_info(cl.program_info.BINARIES))[0])
+        except cl.Error:
+            pass  # a driver that hands out no binaries
+        return kernel
+
+    def _take(self, program: Any, name: str) -> Kernel:
+        import pyopencl as cl
+
+        return Kernel(self._device, despite_cache(lambda: cl.Kernel(program, name)), name)
+
+
+def build_log(program: Any, device: Any) -> str:
+    """Give what the driver's compiler said about a program."""
+    import pyopencl as cl
+
+    try:
+        return str(program.get_build_info(device, cl.program_build_info.LOG)).strip()
+    except cl.Error:
+        return ""
+
+
+def _numbered(source: str) -> str:
+    return "\n".join(f"{number:4} {line}" for number, line in enumerate(source.splitlines(), 1))
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("clnd")
+    except PackageNotFoundError:
+        return ""
+
+
+def _folder() -> Path | None:
+    folder = cache_folder()
+    return None if folder is None else folder / "programs"
+
+
+def _load(key: str) -> bytes | None:
+    """Read a binary, if there is one and it is whole."""
+    folder = _folder()
+    if folder is None:
+        return None
+    try:
+        data = (folder / f"{key}.bin").read_bytes()
+    except OSError:
+        return None
+    whole = data.startswith(_MAGIC) and hashlib.sha256(data[_HEAD:]).digest() == data[len(_MAGIC) : _HEAD]
+    return data[_HEAD:] if whole else None
+
+
+def _save(key: str, binary: bytes) -> None:
+    folder = _folder()
+    if folder is None or not binary:
+        return
+    try:
+        write_whole(folder / f"{key}.bin", _MAGIC + hashlib.sha256(binary).digest() + binary)
+    except OSError:
+        pass  # a cache that cannot be written costs time only
+
+
+def cache_entries() -> list[tuple[str, int, float]]:
+    """List the compiled programs on disk.
+
+    Returns
+    -------
+    list of (str, int, float)
+        Key, bytes, and time of writing in seconds since the epoch.
+
+    Examples
+    --------
+    >>> all(size > 0 for key, size, written in cache_entries())
+    True
+    """
+    folder = _folder()
+    entries = []
+    for file in sorted(folder.glob("*.bin")) if folder is not None else []:
+        try:
+            about = file.stat()
+        except OSError:
+            continue
+        entries.append((file.stem, about.st_size, about.st_mtime))
+    return entries
+
+
+def clear_cache() -> int:
+    """Delete the compiled programs on disk.
+
+    Returns
+    -------
+    int
+        How many were deleted.
+    """
+    folder = _folder()
+    deleted = 0
+    for file in folder.glob("*.bin") if folder is not None else []:
+        try:
+            file.unlink()
+            deleted += 1
+        except OSError:
+            continue
+    return deleted

@@ -1,0 +1,116 @@
+"""Kernel sources: rendered from templates, each a pure function of the templates' text and the parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from clnd.errors import MXNetError
+from clnd.opencl.cache import write_whole
+from clnd.opencl.counters import counters
+
+_TAKES_IN = re.compile(r"""<%(?:namespace|include|inherit)\b[^>]*?\bfile\s*=\s*["']([^"'$]+)["']""")
+_LONGEST_NAME = 200  # file systems take 255 bytes
+
+
+@cache
+def template_folder() -> Path:
+    """Find the templates: inside the installed package, or beside it in a checkout.
+
+    Examples
+    --------
+    >>> template_folder().name
+    'templates'
+    """
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "templates"
+    return inside if inside.is_dir() else package.parent / "templates"
+
+
+def template_text(template: str) -> str:
+    """Give the text of a template and of all templates that it takes in.
+
+    Raises
+    ------
+    MXNetError
+        When one of them is missing.
+    """
+    return _texts(template_folder(), f"{template}.cl.mako")
+
+
+@cache
+def _texts(folder: Path, file: str) -> str:
+    texts: dict[str, str] = {}
+    waiting = [file]
+    while waiting:
+        name = waiting.pop().lstrip("/")
+        if name in texts:
+            continue
+        try:
+            texts[name] = (folder / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise MXNetError(f"the kernel template {name} is missing from {folder}") from error
+        waiting += _TAKES_IN.findall(texts[name])
+    return "\0".join(f"{name}\0{texts[name]}" for name in sorted(texts))
+
+
+@cache
+def _lookup(folder: Path) -> Any:
+    from mako.lookup import TemplateLookup  # here, since a warm run renders nothing
+
+    return TemplateLookup(directories=[str(folder)], strict_undefined=True, input_encoding="utf-8")
+
+
+def render(template: str, name: str, parameters: Mapping[str, Any]) -> str:
+    """Render a kernel's source.
+
+    Parameters
+    ----------
+    template
+        The template's name: the file is ``NAME.cl.mako``.
+    name
+        The kernel's name, which the template gets as `name`.
+    parameters
+        All else that the template reads.
+
+    Returns
+    -------
+    str
+        OpenCL C.
+
+    Raises
+    ------
+    MXNetError
+        When the template is missing or fails; it says where.
+    """
+    from mako import exceptions
+
+    counters.renders += 1
+    try:
+        source: str = _lookup(template_folder()).get_template(f"{template}.cl.mako").render_unicode(name=name, **parameters)
+    except Exception as error:
+        where = exceptions.text_error_template().render()
+        raise MXNetError(f"kernel {name}: rendering {template}.cl.mako failed: {error}\n{where}") from error
+    return source
+
+
+def dump(folder: str, name: str, source: str) -> None:
+    """Write a source as ``NAME.cl``, with a digest in the name where another source has it already.
+
+    Raises
+    ------
+    MXNetError
+        When the folder cannot be written.
+    """
+    stem, data = name[:_LONGEST_NAME], source.encode()
+    path = Path(folder, f"{stem}.cl")
+    try:
+        if path.is_file() and path.read_bytes() != data:
+            path = path.with_name(f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.cl")
+        write_whole(path, data)
+    except OSError as error:
+        raise MXNetError(f"CLND_DUMP={folder}: cannot write {path.name}: {error}") from error

@@ -1,0 +1,496 @@
+"""What an operator is, and the families that turn a declaration into records, kernels and gradients.
+
+A declaration is a decorated function: its name, parameters and docstring are the operator's, positional parameters are arrays,
+keyword-only ones attributes. `numpy=` is the oracle of the tests and `domain=` their sampling range.
+
+A gradient is one rule for each array: a function of operators, whose parameter names say what it needs and so what is kept for it:
+`dz` (the gradient of the output), `z` (the output), an input's or attribute's name, an input's name with `_shape`, and for
+operators of any number of arrays `index` and `shapes`. Its result is summed back over broadcast axes here, never in the rule.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any, TypeVar
+
+import numpy as np
+
+from clnd import engine
+from clnd.engine import Expression, Folding, Record, Step, Value, dtypes, state
+from clnd.engine.layout import Shape, broadcast, compact
+from clnd.errors import DTypeError, MXNetError, ShapeError
+
+registry: dict[str, Operator] = {}
+Rule = Callable[..., Any]
+
+
+def zero(dz: Value) -> None:
+    """The rule of what is constant wherever it is differentiable: nothing flows back."""
+
+
+class Operator:
+    """A named function of values, with its gradient.
+
+    Attributes
+    ----------
+    name : str
+    names : tuple of str
+        The arrays it takes; one name, starred in the signature, where it takes any number.
+    variadic : bool
+    attributes : dict
+        Names of its attributes, and their defaults (`inspect.Parameter.empty` where one must be given).
+    rules : tuple of functions
+        A gradient rule for each array; none if there is no gradient.
+    numpy : function or None
+        What computes the same with NumPy: the oracle of the tests.
+    domain : (float, float)
+        Where the tests sample.
+    methods : tuple of str
+        Under which names arrays have this operator as a method.
+    dear : bool
+        Is computing it dearer than storing its result?
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        grad: Rule | Sequence[Rule] | None = None,
+        numpy: Callable[..., Any] | None = None,
+        domain: tuple[float, float] = (-2.0, 2.0),
+        methods: Sequence[str] | None = None,
+        dear: bool = True,
+    ) -> None:
+        parameters = list(inspect.signature(function).parameters.values())
+        self.function, self.name, self.__doc__ = function, function.__name__, function.__doc__
+        self.__name__, self.__qualname__, self.__module__ = function.__name__, function.__qualname__, function.__module__
+        self.__wrapped__ = function
+        self.names = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+        self.required = sum(p.default is p.empty for p in parameters if p.kind is not p.KEYWORD_ONLY)
+        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.attributes = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        self.rules: tuple[Rule, ...] = () if grad is None else (grad,) if callable(grad) else tuple(grad)
+        self.numpy, self.domain, self.dear = numpy, domain, dear
+        if methods is None:
+            methods = [self.name] if self.names[:1] == ("data",) and not self.variadic else []
+        self.methods = tuple(methods)
+        self._needs = [tuple(inspect.signature(rule).parameters) for rule in self.rules]
+        self._saves: dict[tuple[bool, ...], tuple[frozenset[int], bool]] = {}
+        if self.name in registry:
+            raise ValueError(f"operator {self.name} is declared twice")
+        registry[self.name] = self
+        for method in self.methods:
+            if method.startswith("__"):
+                setattr(Value, method, _reflected(self) if method.startswith("__r") else _bound(self))
+
+    def __call__(self, *inputs: Any, **attrs: Any) -> Any:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<operator {self.name}>"
+
+    # What the tape asks.
+
+    @property
+    def differentiable(self) -> bool:
+        """Has this a gradient (if only zeros)?"""
+        return bool(self.rules)
+
+    def _rule(self, position: int) -> int:
+        return 0 if self.variadic else min(position, len(self.rules) - 1)
+
+    def saves(self, record: Record) -> tuple[frozenset[int], bool]:
+        """Which inputs the gradient rules read (positions), and whether they read the output."""
+        flags = tuple(isinstance(x, Value) and x.traced for x in record.inputs)
+        found = self._saves.get(flags)
+        if found is None:
+            read: set[str] = set()
+            for position, traced in enumerate(flags):
+                if traced and position < max(len(self.names), 1 if not self.variadic else len(flags)):
+                    read.update(self._needs[self._rule(position)])
+            positions = range(len(flags)) if self.variadic and self.names[0] in read else (i for i, n in enumerate(self.names) if n in read)
+            found = self._saves[flags] = frozenset(positions), "z" in read
+        return found
+
+    def gradients(self, record: Record, dz: Value) -> list[tuple[Value, Value]]:
+        """Run the rules of `record` backwards.
+
+        Returns
+        -------
+        list of (Value, Value)
+            Inputs through which a gradient flows, each with its gradient: of the input's shape and dtype.
+        """
+        dz, results = self.prepare(record, dz), []
+        for position, x in enumerate(record.inputs):
+            if not (isinstance(x, Value) and x.traced):
+                continue
+            number = self._rule(position)
+            given = [self._argument(record, name, dz, position) for name in self._needs[number]]
+            dx = self.rules[number](*given)
+            if dx is not None:
+                results.append((x, converted(sum_to(dx, x.shape), x.dtype)))
+        return results
+
+    def prepare(self, record: Record, dz: Value) -> Value:
+        """What the rules get as `dz`."""
+        return dz
+
+    def _argument(self, record: Record, name: str, dz: Value, position: int) -> Any:
+        if name == "dz":
+            return dz
+        if name == "z":
+            return self.prepare(record, record.recall_output())
+        if name == "index":
+            return position
+        if name == "shapes":
+            return [x.shape for x in record.inputs if isinstance(x, Value)]
+        if name in record.attrs:
+            return record.attrs[name]
+        if self.variadic and name == self.names[0]:
+            return record.inputs
+        if name.endswith("_shape"):
+            return np.shape(record.inputs[self.names.index(name[: -len("_shape")])])
+        return record.inputs[self.names.index(name)]
+
+    # What the families share.
+
+    def fill(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The attributes with defaults filled in; MXNetError for unknown or missing ones."""
+        filled = {**self.attributes, **attrs}
+        if len(filled) != len(self.attributes):
+            unknown = ", ".join(name for name in attrs if name not in self.attributes)
+            known = ", ".join(self.attributes) or "none"
+            raise DTypeError(f"{self.name}: no attribute {unknown}; its attributes are {known}")
+        for name, value in filled.items():
+            if value is inspect.Parameter.empty:
+                raise DTypeError(f"{self.name}: the attribute {name} must be given")
+        return filled
+
+    def device(self, values: Sequence[Value]) -> Any:
+        """The device that all values are on; MXNetError where they are on several."""
+        device = values[0].device
+        for value in values:
+            if value.device is not device:
+                raise MXNetError(
+                    f"{self.name}: operands are on different contexts, {device} and {value.device}; move one with as_in_context()"
+                )
+        return device
+
+
+def _bound(op: Operator) -> Callable[..., Value]:
+    return lambda self, *rest, **attrs: op(self, *rest, **attrs)
+
+
+def _reflected(op: Operator) -> Callable[..., Value]:
+    return lambda self, other: op(other, self)
+
+
+def converted(value: Value, dtype: np.dtype[Any]) -> Value:
+    """`value` as `dtype`."""
+    return value if value.dtype == dtype else registry["cast"](value, dtype=dtype)
+
+
+def sum_to(value: Value, shape: Shape) -> Value:
+    """Undo broadcasting: sum over the axes along which `shape` was stretched."""
+    if value.shape == shape:
+        return value
+    pad = value.ndim - len(shape)
+    axes = tuple(i for i, n in enumerate(value.shape) if i < pad or (shape[i - pad] == 1 != n))
+    if axes:
+        value = registry["sum"](value, axis=axes, keepdims=True)
+    return registry["reshape"](value, shape=shape)
+
+
+def normalize_axes(name: str, axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """The axes as sorted non-negative numbers; all of them for None.
+
+    Raises
+    ------
+    ShapeError
+        For an axis that is out of range or given twice.
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    given = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
+    for a in given:
+        if not -ndim <= a < ndim:
+            raise ShapeError(f"{name}: axis {a} is out of bounds for an array of {ndim} dimensions")
+    axes = tuple(sorted(int(a) % ndim for a in given))
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"{name}: an axis is given twice in {given}")
+    return axes
+
+
+def normalize_axis(name: str, axis: int, ndim: int) -> int:
+    """One axis as a non-negative number."""
+    return normalize_axes(name, axis, ndim)[0]
+
+
+def broadcast_shapes(name: str, shapes: Sequence[Shape]) -> Shape:
+    """The shape that all broadcast to; ShapeError naming the operator and the shapes."""
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    result = []
+    for sizes in itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
+        wide = {n for n in sizes if n != 1}
+        if len(wide) > 1:
+            listed = " ".join(str(list(shape)) for shape in shapes)
+            raise ShapeError(f"{name}: operands could not be broadcast together with shapes {listed}")
+        result.append(wide.pop() if wide else 1)
+    return tuple(reversed(result))
+
+
+class Elementwise(Operator):
+    """z[i] = code(x[i], y[i], ...), arrays broadcast to a common shape; waits, and is fused.
+
+    Parameters
+    ----------
+    code : dict of str to str
+        OpenCL C by category of dtype ("float", "int", "uint", "bool"). See `clnd.engine.Expression`.
+    promote : {"same", "float"}
+        Operands are converted to the dtype that holds them all, or to a float.
+    result : dtype, optional
+        The output's, where it is not the operands'.
+    conditions : int
+        How many operands, from the first on, are conditions: converted to bool, of no say in the dtype.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        code: dict[str, str],
+        *,
+        promote: str = "same",
+        result: Any = None,
+        conditions: int = 0,
+        dear: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(function, dear=dear, **options)
+        self.code, self.promote, self.conditions = code, promote, conditions
+        self.result = None if result is None else np.dtype(result)
+        self._expressions: dict[Any, Expression] = {}
+        self.numbers = tuple(name for name in self.attributes if any(name in text for text in code.values()))
+
+    def __call__(self, *inputs: Any, **attrs: Any) -> Value:
+        if self.attributes or attrs:
+            attrs = self.fill(attrs)
+            inputs += tuple(attrs[name] for name in self.numbers)
+        values = [x for x in inputs if type(x) is Value]
+        if len(inputs) != len(self.names) + len(self.numbers) or not values:
+            raise DTypeError(f"{self.name} takes {len(self.names)} array(s) ({', '.join(self.names)}), at least one of them no plain number")
+        first = values[0]
+        device, shape = first.device, first.shape
+        for value in values:
+            if value.device is not device:
+                self.device(values)
+            if value.shape != shape:
+                shape = broadcast_shapes(self.name, [value.shape for value in values])
+                break
+        kinds = tuple(x.dtype if type(x) is Value else dtypes.scalar_kind(x) for x in inputs)
+        expression = self._expressions.get(kinds)
+        if expression is None:
+            expression = self._expressions[kinds] = self.expression(kinds)
+        if len(values) != len(inputs):
+            operands = expression.operands
+            inputs = tuple(
+                x if type(x) is Value else dtypes.to_scalar(x, dtype) for x, dtype in zip(inputs, operands, strict=True)
+            )
+        return engine.defer(self, expression, inputs, attrs, shape, expression.result, device)
+
+    def expression(self, kinds: Sequence[Any]) -> Expression:
+        """The code for operands of these dtypes (Python's types stand for numbers)."""
+        common: np.dtype[Any] | None = None
+        deciding = kinds[self.conditions : len(self.names)]
+        for kind in deciding:
+            if not isinstance(kind, type):
+                common = kind if common is None else dtypes.promote(common, kind)
+        for kind in deciding:
+            if isinstance(kind, type):
+                common = dtypes.promote_scalar(common, kind) if common is not None else _of_number(kind)
+        assert common is not None
+        if self.promote == "float":
+            common = dtypes.floating(common)
+        category = dtypes.category(common)
+        if category not in self.code:
+            raise DTypeError(f"{self.name} is not defined for {common}; convert with astype() first")
+        operands = tuple(dtypes.bool_ if i < self.conditions else common for i in range(len(kinds)))
+        return Expression(self.name, self.code[category], self.names + self.numbers, operands, common, self.result or common)
+
+
+def _of_number(kind: type) -> np.dtype[Any]:
+    return {bool: dtypes.bool_, int: dtypes.int64}.get(kind, dtypes.float32)
+
+
+class View(Operator):
+    """The same elements seen another way: no kernel. The declared function gives the `Step`."""
+
+    def __init__(self, function: Callable[..., Step], **options: Any) -> None:
+        super().__init__(function, dear=False, **options)
+
+    def __call__(self, data: Value, **attrs: Any) -> Value:
+        attrs = self.fill(attrs)
+        step = self.function(data, **attrs)
+        shape = step.function(compact(data.shape), *step.arguments).shape
+        if data.strides is None:
+            return engine.defer(self, step, (data,), attrs, shape, data.dtype, data.device)
+        layout = step.function(data.layout, *step.arguments)
+        source = data
+        if layout is None:
+            source = engine.copied(data)
+            layout = step.function(source.layout, *step.arguments)
+        return recorded(self, (data,), attrs, Value(shape, data.dtype, data.device).place(source.buffer, layout))
+
+
+def recorded(op: Operator, inputs: tuple[Any, ...], attrs: dict[str, Any], value: Value) -> Value:
+    """Put the making of a launched value on the tape, if there is one."""
+    if state.recording and op.rules and any(isinstance(x, Value) and x.traced for x in inputs):
+        record = value.record = Record(op, inputs, attrs, value)
+        record.settle()
+    return value
+
+
+class Reduction(Operator):
+    """Folds elements along axes; waits, and takes the elementwise work before it into its kernel.
+
+    The rule sees `dz` and `z` with the folded axes kept as axes of one element.
+
+    Parameters
+    ----------
+    join, identity : str
+        OpenCL C of folding `a` and `b`, and of what changes nothing; or each a dict by category of dtype.
+    widen : bool
+        Do small integers and bool fold to 64 bits, as NumPy's sums do?
+    empty : number, optional
+        The result of folding no elements; an error without one.
+    compensated : bool
+        Is it a sum, in which floats carry their rounding errors along?
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        join: str | dict[str, str],
+        identity: str | dict[str, str],
+        widen: bool = False,
+        empty: float | None = None,
+        compensated: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(function, **options)
+        self.join, self.identity, self.widen, self.empty, self.compensated = join, identity, widen, empty, compensated
+        self._foldings: dict[Any, Folding] = {}
+
+    def __call__(self, data: Value, **attrs: Any) -> Value:
+        attrs = self.fill(attrs)
+        axes = normalize_axes(self.name, attrs["axis"], data.ndim)
+        wanted = attrs.get("dtype")
+        result = self.result_dtype(data.dtype) if wanted is None else dtypes.as_dtype(wanted)
+        one = [1 if i in axes else n for i, n in enumerate(data.shape)]
+        shape = tuple(one if attrs["keepdims"] else [n for i, n in enumerate(data.shape) if i not in axes])
+        if data.size == 0 and prod(shape):
+            if self.empty is None:
+                raise ShapeError(f"{self.name} of no elements (shape {data.shape}, axis {attrs['axis']}) has no value")
+            return registry["full"](shape=shape, value=self.empty, dtype=result, device=data.device)
+        key = (axes, data.dtype, result)
+        how = self._foldings.get(key)
+        if how is None:
+            how = self._foldings[key] = self.folding(axes, result)
+        return engine.defer(self, how, (data,), attrs, shape, result, data.device)
+
+    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """The dtype of the output for an input of `dtype`."""
+        if not self.widen or dtypes.category(dtype) == "float":
+            return dtype
+        return np.dtype(np.uint64 if dtypes.category(dtype) == "uint" else np.int64)
+
+    def folding(self, axes: tuple[int, ...], result: np.dtype[Any]) -> Folding:
+        """How the engine folds to `result` along `axes`."""
+        common = dtypes.float32 if result == dtypes.float16 else result
+        category = dtypes.category(common)
+        join = self.join if isinstance(self.join, str) else self.join[category]
+        identity = self.identity if isinstance(self.identity, str) else self.identity.get(str(common), self.identity.get(category, "0"))
+        return Folding(self.name, axes, join, identity, common, result, self.compensated and category == "float")
+
+    def prepare(self, record: Record, dz: Value) -> Value:
+        (data,) = record.inputs
+        axes = normalize_axes(self.name, record.attrs["axis"], data.ndim)
+        return registry["reshape"](dz, shape=tuple(1 if i in axes else n for i, n in enumerate(data.shape)))
+
+
+class Launched(Operator):
+    """Runs at once: the declared function launches templates or calls other operators; the tape sees one record."""
+
+    def __call__(self, *inputs: Any, **attrs: Any) -> Value:
+        attrs = self.fill(attrs)
+        site = engine.user_site()
+        with engine.blame(self.name, lambda: engine.describe_site(site)):
+            before, state.recording = state.recording, False
+            try:
+                value: Value = self.function(*inputs, **attrs)
+                engine.evaluate(value)
+            finally:
+                state.recording = before
+        if any(value is x for x in inputs) or value.record is not None:
+            value = value.twin()
+        return recorded(self, inputs, attrs, value)
+
+
+class Composed(Operator):
+    """A function of other operators, each recorded for itself: its gradient is theirs."""
+
+    def __call__(self, *inputs: Any, **attrs: Any) -> Any:
+        return self.function(*inputs, **self.fill(attrs))
+
+    @property
+    def differentiable(self) -> bool:
+        return True
+
+
+Declared = TypeVar("Declared", bound=Operator)
+
+
+def elementwise(
+    code: str | None = None,
+    *,
+    float: str | None = None,
+    int: str | None = None,
+    uint: str | None = None,
+    bool: str | None = None,
+    **options: Any,
+) -> Callable[[Callable[..., Any]], Elementwise]:
+    """Declare an elementwise operator. `code` holds for floats and integers, the others for their category (or override it)."""
+    codes = {"float": float or code, "int": int or code, "uint": uint or int or code, "bool": bool}
+    return lambda function: Elementwise(function, {k: text for k, text in codes.items() if text is not None}, **options)
+
+
+def view(**options: Any) -> Callable[[Callable[..., Step]], View]:
+    """Declare a view."""
+    return lambda function: View(function, **options)
+
+
+def reduction(**options: Any) -> Callable[[Callable[..., Any]], Reduction]:
+    """Declare a reduction."""
+    return lambda function: Reduction(function, **options)
+
+
+def launched(**options: Any) -> Callable[[Callable[..., Any]], Launched]:
+    """Declare an operator with a kernel of its own, or one composed of others under its own gradient."""
+    return lambda function: Launched(function, **options)
+
+
+def composed(**options: Any) -> Callable[[Callable[..., Any]], Composed]:
+    """Declare a function of other operators."""
+    return lambda function: Composed(function, **options)
+
+
+def stretch(value: Value, shape: Shape) -> Step:
+    """The step that broadcasts `value` to `shape`."""
+    if broadcast_shapes("broadcast_to", [value.shape, shape]) != shape:
+        raise ShapeError(f"broadcast_to: an array of shape {value.shape} cannot be broadcast to {shape}")
+    return Step(broadcast, (shape,))

@@ -1,0 +1,224 @@
+"""Picking elements by arrays of indices. No index reaches memory unchecked: it is clipped, wrapped, or checked before."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from clnd import engine
+from clnd.engine import Value, dtypes
+from clnd.engine.layout import Shape, compact
+from clnd.errors import DTypeError, IndexOutOfRange, ShapeError
+
+from .declare import composed, converted, launched, normalize_axis, registry
+
+MODES = ("clip", "wrap", "raise")
+
+
+def in_range(name: str, indices: Value, n: int, mode: str) -> Value:
+    """The indices as integers from 0 to n - 1. Raises IndexError for others with mode "raise", which waits for the device."""
+    if mode not in MODES:
+        raise DTypeError(f"{name}: mode {mode!r} is not one of {', '.join(MODES)}")
+    if n == 0 and indices.size:
+        raise IndexOutOfRange(f"{name}: an axis without elements has nothing to pick")
+    whole = converted(indices, dtypes.int64)
+    if mode == "wrap":
+        return registry["modulo"](whole, n)
+    if mode == "raise" and indices.size:
+        ends = [engine.to_numpy(registry[fold](whole)).item() for fold in ("min", "max")]
+        if ends[0] < -n or ends[1] >= n:
+            wrong = ends[1] if ends[1] >= n else ends[0]
+            raise IndexOutOfRange(f"{name}: index {wrong} is out of bounds for an axis of {n} elements")
+        return registry["where"](registry["less"](whole, 0), whole + n, whole)
+    return registry["minimum"](registry["maximum"](whole, 0), n - 1)
+
+
+def _gather(data: Value, indices: Value, sizes: Shape, shape: Shape) -> Value:
+    """out[o, j, i] = data[o, indices[j], i], or indices[o, i] where one index stands for each pair (o, i): `sizes` tells both."""
+    outer, n, inner, picked = sizes
+    data, indices = engine.gathered(data), engine.gathered(indices)
+    result = Value(shape, data.dtype, data.device)
+    if result.size == 0:
+        return result
+    device, info = data.device, dtypes.INFO[data.dtype]
+    kernel = device.kernel(
+        "gather",
+        f"{'gather' if picked else 'pick'}__{data.dtype}",
+        arguments=("buffer", "buffer", "long", "buffer", "long", "long", "long", "long", "long"),
+        storage=info.storage if info.storage != "half" else "ushort",
+        each=not picked,
+    )
+    buffer = device.allocate(result.size * data.dtype.itemsize)
+    grid = engine.grid(device.traits, result.size)
+    kernel(*grid, buffer, data.buffer, data.offset, indices.buffer, indices.offset, outer, n, inner, picked)
+    return result.place(buffer, compact(shape))
+
+
+@launched(
+    grad=(lambda dz, indices, data_shape, axis, mode: add_at(dz, indices, shape=data_shape, axis=axis, mode=mode),),
+    numpy=None,
+    methods=["take"],
+)
+def take(a: Value, indices: Value, *, axis: int = 0, mode: str = "clip") -> Value:
+    """The elements of `a` at `indices` along `axis`.
+
+    Parameters
+    ----------
+    mode : {"clip", "wrap", "raise"}
+        An index out of range becomes the nearest, is taken modulo the size, or raises IndexError (which waits for the device).
+
+    >>> from clnd import nd
+    >>> nd.take(nd.array([[1, 2], [3, 4]]), nd.array([1, 0, 5])).asnumpy()
+    array([[3., 4.],
+           [1., 2.],
+           [3., 4.]], dtype=float32)
+    """
+    axis = normalize_axis("take", axis, a.ndim)
+    n = a.shape[axis]
+    sizes = (prod(a.shape[:axis]), n, prod(a.shape[axis + 1 :]), indices.size)
+    shape = a.shape[:axis] + indices.shape + a.shape[axis + 1 :]
+    if indices.size == 0:
+        return Value(shape, a.dtype, a.device)
+    return _gather(a, in_range("take", indices, n, mode), sizes, shape)
+
+
+@launched(grad=(lambda dz, indices, axis, mode: take(dz, indices, axis=axis, mode=mode),), numpy=None)
+def add_at(data: Value, indices: Value, *, shape: Shape, axis: int, mode: str) -> Value:
+    """Zeros of `shape` to which `data` is added at `indices` along `axis`: what `take` does, backwards.
+
+    Repeated indices add up in the order in which they stand, whatever the device.
+    """
+    axis = normalize_axis("add_at", axis, len(shape))
+    outer, n, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+    dtype = data.dtype
+    wide = dtypes.float32 if dtype == dtypes.float16 else dtype
+    result = Value(shape, wide, data.device)
+    if result.size == 0 or indices.size == 0:
+        value: Value = registry["full"](shape=shape, value=0, dtype=dtype, device=data.device)
+        return value
+    data, indices = engine.gathered(converted(data, wide)), engine.gathered(in_range("add_at", indices, n, mode))
+    device, info = data.device, dtypes.INFO[wide]
+    kernel = device.kernel(
+        "scatter",
+        f"add_at__{wide}",
+        arguments=("buffer", "buffer", "long", "buffer", "long", "long", "long", "long", "long"),
+        storage=info.storage,
+        unsigned="u" + info.storage if info.category == "int" else info.storage,
+    )
+    buffer = device.allocate(result.size * wide.itemsize)
+    traits = device.traits
+    if traits.schedule == "cpu":
+        # Each work-item owns some rows and reads all indices.
+        grid: Any = ((max(1, min(n, 4 * traits.compute_units)), 1), (1, 1))
+    else:
+        # Each work-item owns a column of some rows.
+        grid = ((min(n, 64), -(-outer * inner // traits.group) * traits.group), (1, traits.group))
+    kernel(*grid, buffer, data.buffer, data.offset, indices.buffer, indices.offset, outer, n, inner, indices.size)
+    return converted(result.place(buffer, compact(shape)), dtype)
+
+
+def _pick_back(dz: Value, index: Value, shape: Shape, axis: int, keepdims: bool, mode: str) -> Value:
+    at = normalize_axis("pick", axis, len(shape))
+    expand = registry["expand_dims"]
+    kept = shape[:at] + (1,) + shape[at + 1 :]
+    wanted = in_range("pick", registry["reshape"](index, shape=kept), shape[at], mode)
+    here = registry["equal"](_along(at, shape, dz), wanted)
+    return registry["where"](here, dz if keepdims else expand(dz, axis=at), 0)
+
+
+def _along(axis: int, shape: Shape, like: Value) -> Value:
+    """0, 1, ... along one axis, to be broadcast along the others."""
+    count = registry["arange"](start=0, step=1, count=shape[axis], dtype=dtypes.int64, device=like.device)
+    return registry["reshape"](count, shape=tuple(n if i == axis else 1 for i, n in enumerate(shape)))
+
+
+@launched(
+    grad=(lambda dz, index, data_shape, axis, keepdims, mode: _pick_back(dz, index, data_shape, axis, keepdims, mode),),
+    numpy=None,
+)
+def pick(data: Value, index: Value, *, axis: int = -1, keepdims: bool = False, mode: str = "clip") -> Value:
+    """One element from each line along `axis`, at the position that `index` gives for it.
+
+    Parameters
+    ----------
+    mode : {"clip", "wrap"}
+        What becomes of a position out of range: the nearest, or modulo the size.
+
+    >>> from clnd import nd
+    >>> nd.pick(nd.array([[1, 2], [3, 4]]), nd.array([0, 1])).asnumpy()
+    array([1., 4.], dtype=float32)
+    """
+    axis = normalize_axis("pick", axis, data.ndim)
+    shape = data.shape[:axis] + data.shape[axis + 1 :]
+    if index.size != prod(shape) or index.shape not in (shape, data.shape[:axis] + (1,) + data.shape[axis + 1 :]):
+        raise ShapeError(f"pick: the index of shape {index.shape} does not fit data of shape {data.shape} without axis {axis}")
+    sizes = (prod(data.shape[:axis]), data.shape[axis], prod(data.shape[axis + 1 :]), 0)
+    kept = data.shape[:axis] + (1,) + data.shape[axis + 1 :]
+    return _gather(data, in_range("pick", index, data.shape[axis], mode), sizes, kept if keepdims else shape)
+
+
+@composed(numpy=None, methods=["one_hot"])
+def one_hot(indices: Value, *, depth: int, on_value: float = 1.0, off_value: float = 0.0, dtype: Any = "float32") -> Value:
+    """A new last axis of `depth` elements: `on_value` at the index, `off_value` elsewhere; an index out of range is nowhere.
+
+    >>> from clnd import nd
+    >>> nd.one_hot(nd.array([1, 0]), depth=2).asnumpy()
+    array([[0., 1.],
+           [1., 0.]], dtype=float32)
+    """
+    found = dtypes.as_dtype(dtype)
+    numbers = registry["arange"](start=0, step=1, count=depth, dtype=dtypes.int64, device=indices.device)
+    whole = converted(indices, dtypes.int64)
+    here = registry["equal"](registry["expand_dims"](whole, axis=indices.ndim), numbers)
+    on, off = (registry["full"](shape=(), value=value, dtype=found, device=indices.device) for value in (on_value, off_value))
+    result: Value = registry["where"](here, on, off)
+    return result
+
+
+@composed(numpy=None)
+def Embedding(data: Value, weight: Value, *, input_dim: int = 0, output_dim: int = 0, dtype: Any = None, sparse_grad: bool = False) -> Value:
+    """The rows of `weight` at the indices `data`; an index out of range becomes the nearest.
+
+    >>> from clnd import nd
+    >>> nd.Embedding(nd.array([1, 0]), nd.array([[1, 2], [3, 4]]), input_dim=2, output_dim=2).asnumpy()
+    array([[3., 4.],
+           [1., 2.]], dtype=float32)
+    """
+    if weight.ndim != 2 or (input_dim and output_dim and weight.shape != (input_dim, output_dim)):
+        raise ShapeError(f"Embedding: the weight has shape {weight.shape}, not ({input_dim or 'n'}, {output_dim or 'm'})")
+    result: Value = take(weight, data, axis=0, mode="clip")
+    return result
+
+
+@composed(numpy=None)
+def boolean_mask(data: Value, index: Value) -> Value:
+    """What `data` holds where `index`, a bool array over its first axes, is true. Waits for the device: the size depends on the values."""
+    if index.shape != data.shape[: index.ndim]:
+        raise IndexOutOfRange(f"a mask of shape {index.shape} does not fit an array of shape {data.shape}")
+    rows = registry["reshape"](data, shape=(index.size, *data.shape[index.ndim :]))
+    result: Value = take(rows, _positions(index), axis=0, mode="clip")
+    return result
+
+
+def _positions(mask: Value) -> Value:
+    """The positions of the true elements of a mask, in order: each chunk is counted, then each writes its own."""
+    mask, device = engine.gathered(mask), mask.device
+    if mask.size == 0:
+        return Value((0,), dtypes.int64, device)
+    chunks = max(1, min(mask.size, 64 * device.traits.compute_units))
+    arguments = ("buffer", "buffer", "long", "long")
+    count = device.kernel("positions", "count", arguments=arguments, write=False)
+    counts = Value((chunks,), dtypes.int64, device)
+    counts.place(device.allocate(8 * chunks), compact((chunks,)))
+    count((chunks,), None, counts.buffer, mask.buffer, mask.offset, mask.size)
+    ends = np.cumsum(engine.to_numpy(counts))
+    found = Value((int(ends[-1]),), dtypes.int64, device)
+    if found.size == 0:
+        return found
+    begins = engine.from_numpy(np.concatenate([[0], ends[:-1]]).astype(np.int64), device)
+    found.place(device.allocate(8 * found.size), compact(found.shape))
+    write = device.kernel("positions", "positions", arguments=(*arguments, "buffer"), write=True)
+    write((chunks,), None, begins.buffer, mask.buffer, mask.offset, mask.size, found.buffer)
+    return found

@@ -1,0 +1,210 @@
+## Pieces that the templates share: types, loads and stores of a run of elements, walks over axes.
+
+<%!
+    def vector(kind, lanes):
+        """The type of `lanes` elements."""
+        return kind if lanes == 1 else f"{kind}{lanes}"
+
+    def offset(coordinates, strides, dims):
+        """How far coordinates are from an array's start: k0 * a_v0 + k1 * a_v1."""
+        return " + ".join(f"{coordinates}{i} * {strides}{i}" for i in range(dims)) or "0"
+
+    def per_axis(text, dims):
+        """The text for each axis, with its number in place of #."""
+        return [text.replace("#", str(i)) for i in range(dims)]
+
+    def parameters(access, qualifier, index, axes):
+        """An array's kernel parameters: data, start, and strides for each kind of axis."""
+        strides = [f"const {index} {access.name}_{axis}{i}" for axis, dims in axes for i in range(dims)]
+        return [f"__global {qualifier}{access.storage} *{access.name}_data", f"const {index} {access.name}_start", *strides]
+%>\
+## What every kernel begins with. Rounding stays as written: fused and unfused kernels give the same bits.
+<%def name="head(storages, computes, fp64, contract=False)">\
+% if "double" in storages or "double" in computes:
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+% endif
+% if not contract:
+#pragma OPENCL FP_CONTRACT OFF
+% endif
+</%def>
+
+## Rounding to half and back: every operator on float16 computes in float and rounds its result once.
+<%def name="rounding(lanes, fp64)">\
+<% n = "" if lanes == 1 else lanes %>\
+inline float${n} round_half(float${n} x)
+{
+    ushort${n} bits;
+    vstore_half${n}_rte(x, 0, (half *)&bits);
+    return vload_half${n}(0, (const half *)&bits);
+}
+% if fp64:
+inline float${n} round_half_double(double${n} x)
+{
+    ushort${n} bits;
+    vstore_half${n}_rte(x, 0, (half *)&bits);
+    return vload_half${n}(0, (const half *)&bits);
+}
+% endif
+</%def>
+
+## Loads and stores of up to ${lanes} elements. A short run goes through the same vector, so that the code between sees one type.
+<%def name="memory(storages, index, lanes)">\
+% for storage in sorted(storages):
+<%
+    compute = "float" if storage == "half" else storage
+    v = compute if lanes == 1 else f"{compute}{lanes}"
+    size = {"half": 2, "float": 4, "double": 8, "char": 1, "uchar": 1, "int": 4, "uint": 4, "long": 8, "ulong": 8}[storage]
+%>\
+% if lanes == 1:
+% if storage == "half":
+#define get_half(p, i) vload_half(i, p)
+#define put_half(p, i, x) vstore_half_rte(x, i, p)
+% else:
+#define get_${storage}(p, i) ((p)[i])
+#define put_${storage}(p, i, x) ((p)[i] = (x))
+% endif
+% else:
+% if storage == "half":
+#define get_half(p, i) vload_half(i, p)
+#define put_half(p, i, x) vstore_half_rte(x, i, p)
+inline ${v} load_half(__global const half *p, int count)
+{
+    if (count >= ${lanes}) return vload_half${lanes}(0, p);
+    ${v} v = 0;
+    for (int lane = 0; lane < count; lane++) ((float *)&v)[lane] = vload_half(lane, p);
+    return v;
+}
+inline void store_half(__global half *p, ${v} v, int count)
+{
+    if (count >= ${lanes}) vstore_half${lanes}_rte(v, 0, p);
+    else for (int lane = 0; lane < count; lane++) vstore_half_rte(((float *)&v)[lane], lane, p);
+}
+% else:
+// A vector at any element's address, aligned or not.
+typedef ${v} ${v}_anywhere __attribute__((aligned(${size})));
+#define get_${storage}(p, i) ((p)[i])
+#define put_${storage}(p, i, x) ((p)[i] = (x))
+inline ${v} load_${storage}(__global const ${storage} *p, int count)
+{
+    if (count >= ${lanes}) return *(__global const ${v}_anywhere *)p;
+    ${v} v = 0;
+    for (int lane = 0; lane < count; lane++) ((${storage} *)&v)[lane] = p[lane];
+    return v;
+}
+inline void store_${storage}(__global ${storage} *p, ${v} v, int count)
+{
+    if (count >= ${lanes}) *(__global ${v}_anywhere *)p = v;
+    else for (int lane = 0; lane < count; lane++) p[lane] = ((${storage} *)&v)[lane];
+}
+% endif
+% endif
+% endfor
+</%def>
+
+## Split a flat position into coordinates, last axis fastest.
+<%def name="unravel(flat, coordinates, sizes, dims, index)">\
+% if dims:
+        ${index} ${", ".join(f"{coordinates}{i}" for i in range(dims))};
+        {
+            ${index} rest = ${flat};
+% for i in reversed(range(1, dims)):
+            ${coordinates}${i} = rest % ${sizes}${i};
+            rest /= ${sizes}${i};
+% endfor
+            ${coordinates}0 = rest;
+        }
+% endif
+</%def>
+
+## Move coordinates `by` elements on.
+<%def name="advance(coordinates, sizes, dims, by)">\
+% if dims:
+            ${coordinates}${dims - 1} += ${by};
+% for i in reversed(range(1, dims)):
+            while (${coordinates}${i} >= ${sizes}${i}) { ${coordinates}${i} -= ${sizes}${i}; ${coordinates}${i - 1}++; }
+% endfor
+% endif
+</%def>
+
+## A statement for each lane of a run that goes past the end of its row; j0, j1, ... are the lane's coordinates.
+<%def name="each_lane(statement, dims, index)">\
+                ${index} ${", ".join(f"j{i} = k{i}" for i in range(dims))};
+                for (int lane = 0; lane < count; lane++) {
+                    ${statement};
+                    j${dims - 1}++;
+% for i in reversed(range(1, dims)):
+                    if (j${i} == n${i}) { j${i} = 0; j${i - 1}++; }
+% endfor
+                }
+</%def>
+
+## Load the run at flat position `at` (coordinates k0, k1, ...) of the vector axes into the variable named as the array.
+<%def name="load(a, at, dims, index, lanes, shift='')">\
+<%
+    v = vector(a.compute, lanes)
+    data, start, first = f"{a.name}_data", f"{a.name}_start{shift}", offset("k", f"{a.name}_v", dims)
+%>\
+% if a.kind == "same":
+            const ${v} ${a.name} = (${v})(get_${a.storage}(${data}, ${start}));
+% elif a.kind == "linear" and lanes == 1:
+            const ${v} ${a.name} = get_${a.storage}(${data}, ${start} + ${at});
+% elif a.kind == "linear":
+            const ${v} ${a.name} = load_${a.storage}(${data} + ${start} + ${at}, count);
+% elif lanes == 1:
+            const ${v} ${a.name} = get_${a.storage}(${data}, ${start} + ${first});
+% else:
+            ${v} ${a.name};
+            if (in_row) {
+                const ${index} first = ${start} + ${first};
+% if a.kind == "row":
+                ${a.name} = load_${a.storage}(${data} + first, count);
+% elif a.kind == "repeat":
+                ${a.name} = (${v})(get_${a.storage}(${data}, first));
+% else:
+                ${a.name} = 0;
+                for (int lane = 0; lane < count; lane++)
+                    ((${a.compute} *)&${a.name})[lane] = get_${a.storage}(${data}, first + lane * ${a.name}_v${dims - 1});
+% endif
+            } else {
+                ${a.name} = 0;
+${each_lane(f"(({a.compute} *)&{a.name})[lane] = get_{a.storage}({data}, {start} + {offset('j', a.name + '_v', dims)})", dims, index)}\
+            }
+% endif
+</%def>
+
+## Store the variable `value` as the run at flat position `at`.
+<%def name="store(z, value, at, dims, index, lanes, shift='')">\
+<%
+    data, start, first = f"{z.name}_data", f"{z.name}_start{shift}", offset("k", f"{z.name}_v", dims)
+%>\
+% if z.kind in ("linear", "same") and lanes == 1:
+            put_${z.storage}(${data}, ${start} + ${at}, ${value});
+% elif z.kind in ("linear", "same"):
+            store_${z.storage}(${data} + ${start} + ${at}, ${value}, count);
+% elif lanes == 1:
+            put_${z.storage}(${data}, ${start} + ${first}, ${value});
+% else:
+            if (in_row) {
+                const ${index} first = ${start} + ${first};
+% if z.kind == "row":
+                store_${z.storage}(${data} + first, ${value}, count);
+% else:
+                for (int lane = 0; lane < count; lane++)
+                    put_${z.storage}(${data}, first + lane * ${z.name}_v${dims - 1}, ((const ${z.compute} *)&${value})[lane]);
+% endif
+            } else {
+${each_lane(f"put_{z.storage}({data}, {start} + {offset('j', z.name + '_v', dims)}, ((const {z.compute} *)&{value})[lane])", dims, index)}\
+            }
+% endif
+</%def>
+
+## The head of a loop over this work-item's share of 0 to `n` - 1: a contiguous chunk, or every so many.
+<%def name="each_position(at, n, index, schedule)">\
+% if schedule == "cpu":
+    const ${index} share = (${n} + get_global_size(0) - 1) / get_global_size(0);
+    const ${index} begin = get_global_id(0) * share, end = begin < ${n} ? min(${n}, begin + share) : begin;
+    for (${index} ${at} = begin; ${at} < end; ${at}++)\
+% else:
+    for (${index} ${at} = get_global_id(0); ${at} < ${n}; ${at} += get_global_size(0))\
+% endif
+</%def>

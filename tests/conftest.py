@@ -1,0 +1,30 @@
+"""What all tests share: seeds, and how Hypothesis looks for examples."""
+
+import os
+import random
+
+import hypothesis
+import numpy as np
+import pytest
+
+import clnd as mx
+
+SEED = int(os.environ.get("CLND_TEST_SEED", "20170831"))
+
+hypothesis.settings.register_profile("clnd", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", parent=hypothesis.settings.get_profile("clnd"), max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "clnd"))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "beyond_mxnet: what MXNet 1.9.1 does not do; all other behaviour tests pass on MXNet too")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Start each test from the same random numbers, and show the seed where the test fails."""
+    print(f"CLND_TEST_SEED={SEED}")
+    random.seed(SEED)
+    np.random.seed(SEED)  # noqa: NPY002 - code under test may use the global generator
+    mx.random.seed(SEED)
+    return SEED

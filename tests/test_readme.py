@@ -1,0 +1,48 @@
+"""What README.md shows is what happens."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+README = CHECKOUT / "README.md"
+
+pytestmark = pytest.mark.skipif(not README.is_file(), reason="there is no checkout")
+
+
+def session(text: str) -> str:
+    """The examples at a prompt as one doctest. An empty line that is printed is there an empty line, too."""
+    lines: list[str] = []
+    for block in re.findall(r"^```pycon\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        typed = block.splitlines()
+        for line, after in zip(typed, [*typed[1:], ">>>"], strict=True):
+            lines.append("<BLANKLINE>" if not line and not after.startswith(">>>") else line)
+        lines.append("")
+    return "\n".join(lines)
+
+
+def failures(text: str) -> list[str]:
+    said: list[str] = []
+    test = doctest.DocTestParser().get_doctest(session(text), {}, README.name, str(README), 0)
+    assert test.examples
+    doctest.DocTestRunner(verbose=False).run(test, out=said.append)
+    return said
+
+
+def test_the_examples_at_the_prompt():
+    assert failures(README.read_text(encoding="utf-8")) == []
+
+
+def test_a_wrong_example_is_found():
+    right = "```pycon\n>>> print('\\n1')\n\n1\n```\n"
+    assert failures(right) == []
+    assert failures(right.replace("\n1\n`", "\n2\n`"))
+
+
+def test_the_test_command_is_what_ci_runs():
+    assert "pip install '.[cpu,test]' && pytest\n" in README.read_text(encoding="utf-8")
+    script = (CHECKOUT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "pip\" install --quiet '.[cpu,test]'" in script
+    assert '/env/bin/pytest"' in script
