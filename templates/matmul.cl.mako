@@ -63,7 +63,7 @@ __kernel void ${name}(
 % if lanes == 1:
             if (count > ${c}) put_${storage}(z, ${c}, ${narrow(f"sum{r}_{c}", compute)});
 % else:
-            store_${storage}(z + ${c * lanes}, ${f"convert_{compute}{lanes}((sum{r}_{c} != 0) & 1)" if logical else f"sum{r}_{c}" if compute == wide else f"convert_{compute}{lanes}(sum{r}_{c})"}, max(0, min(${lanes}, count - ${c * lanes})));
+            store_${storage}(z + ${c * lanes}, ${f"convert_{compute}{lanes}(sum{r}_{c} != 0) & ({compute}{lanes})(1)" if logical else f"sum{r}_{c}" if compute == wide else f"convert_{compute}{lanes}(sum{r}_{c})"}, max(0, min(${lanes}, count - ${c * lanes})));
 % endif
 % endfor
         }

@@ -141,7 +141,10 @@ ${common.unravel("from", "k", "n", dims, index)}\
             const int in_row = k${dims - 1} + count <= n${dims - 1};
 % endif
 ${element()}\
-            const ${T} counted = count == ${lanes} ? value : ${f"({lane_numbers} < ({M})(count)) ? value : ({T})({identity})" if lanes > 1 else "value"};
+            ${T} counted = value;
+% if lanes > 1:
+            if (count < ${lanes}) counted = ${lane_numbers} < (${M})(count) ? value : (${T})(${identity});
+% endif
 ${add_value("counted")}\
 % if general:
 ${common.advance("k", "n", dims, lanes)}\

@@ -116,7 +116,7 @@ class TestDoctor:
         succeed("doctor", CLND_CACHE=str(tmp_path))
         (kept,) = {path.parent for path in tmp_path.rglob("trials/*.json")}
         for path in kept.glob("*.json"):
-            path.write_text(json.dumps({"device": "", "reason": "an old answer"}))
+            path.write_text(json.dumps({**json.loads(path.read_text()), "reason": "an old answer"}))
         assert "an old answer" in command("devices", CLND_CACHE=str(tmp_path)).stdout
         assert "an old answer" not in succeed("doctor", CLND_CACHE=str(tmp_path))
 
@@ -221,7 +221,7 @@ class TestKernels:
     def test_prints_the_source_and_counts_launches(self, first):
         said = succeed(*self.TANH)
         assert said.splitlines()[0].startswith("// forward, launch 1 of 1: multiply_add_tanh__float32_")
-        assert said.splitlines()[-1] == f"// launches: 1 forward, on {first.context}, {first.device}"
+        assert said.splitlines()[-1].startswith(f"// launches: 1 forward, on {first.context}, {first.device}")
         assert said.count("kernel void") == 1
         assert "tanh(" in said
 
@@ -242,7 +242,7 @@ class TestKernels:
 
     def test_device(self, first):
         said = succeed(*self.TANH, "--device", "gpu(0)", CLND_AS_GPU=first.device)
-        assert said.splitlines()[-1] == f"// launches: 1 forward, on gpu(0), {first.device}"
+        assert said.splitlines()[-1].startswith(f"// launches: 1 forward, on gpu(0), {first.device}")
 
     def test_several_results_and_launches(self):
         said = succeed("kernels", "sum(x, axis=1) + dot(x, y)", "--shape", "x=4,5", "y=5")

@@ -54,6 +54,12 @@ def vector(scalar: str, lanes: int) -> str:
     return scalar if lanes == 1 else f"{scalar}{lanes}"
 
 
+def truth(code: str, lanes: int) -> str:
+    """A comparison as 0 or 1: for vectors OpenCL gives 0 or -1."""
+    uchar = vector("uchar", lanes)
+    return f"convert_{uchar}({code}) & ({uchar})(1)"
+
+
 @lru_cache(maxsize=None)
 def cast(code: str, source: np.dtype[Any], target: np.dtype[Any], lanes: int) -> str:
     """`code`, computed as `source`, converted to `target`; defined for every value, NaN and the infinities included."""
@@ -61,7 +67,7 @@ def cast(code: str, source: np.dtype[Any], target: np.dtype[Any], lanes: int) ->
         return code
     given, wanted = INFO[source], INFO[target]
     if wanted.category == "bool":
-        return f"convert_{vector('uchar', lanes)}(({code} != ({vector(given.compute, lanes)})(0)) & 1)"
+        return truth(f"{code} != ({vector(given.compute, lanes)})(0)", lanes)
     if given.category == "float" and wanted.category in ("int", "uint"):
         via = _VIA[wanted.compute]
         whole = _float_to_integer(code, given, via, lanes)
@@ -107,5 +113,5 @@ def write(expression: Expression, operands: list[str], lanes: int) -> str:
     """The expression applied to the names of its operands (already of the operands' dtypes)."""
     text = spell(expression.code, dict(zip(expression.names, operands, strict=True)), expression.common, lanes)
     if expression.result == bool_:
-        return f"convert_{vector('uchar', lanes)}(({text}) & 1)"
+        return truth(text, lanes)
     return f"round_half({text})" if expression.result == float16 else text

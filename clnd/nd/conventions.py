@@ -5,6 +5,7 @@ They take and give values; `clnd.nd` wraps them for arrays. Nothing below this p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape
-from clnd.errors import DTypeError, ShapeError
+from clnd.errors import DTypeError, MXNetError, ShapeError
 from clnd.ops import Operator, registry
 from clnd.ops.declare import normalize_axes, normalize_axis
 
@@ -306,5 +307,46 @@ def slicing(op: Operator) -> Convention:
     def function(data: Value, *, begin: Any, end: Any, step: Any = ()) -> Any:
         first, count, stride = slice_window(data.shape, begin, end, step)
         return op(data, begin=first, count=count, step=stride)
+
+    return function
+
+
+@convention("softmax", "log_softmax")
+def softmax(op: Operator) -> Convention:
+    """`temperature`; the result's `dtype`; `length`: how many elements of each line count, the others give 0."""
+
+    def function(
+        data: Value, length: Value | None = None, *, axis: int = -1, temperature: Any = None, dtype: Any = None, use_length: Any = False
+    ) -> Any:
+        if temperature is not None and temperature != 1:
+            data = data / float(temperature)
+        if not use_length:
+            value = op(data, axis=axis)
+            return value if dtype is None else registry["cast"](value, dtype=dtype)
+        if length is None:
+            raise DTypeError(f"{op.name}: use_length needs the array length")
+        at = normalize_axis(op.name, axis, data.ndim)
+        lines = data.shape[:at] + data.shape[at + 1 :]
+        if length.shape != lines:
+            raise ShapeError(f"{op.name}: length of shape {length.shape} does not fit the lines {lines} of data of shape {data.shape}")
+        count = registry["arange"](start=0, step=1, count=data.shape[at], dtype=dtypes.int64, device=data.device)
+        count = registry["reshape"](count, shape=tuple(n if i == at else 1 for i, n in enumerate(data.shape)))
+        counts = registry["less"](count, registry["cast"](registry["expand_dims"](length, axis=at), dtype=dtypes.int64))
+        value = registry["where"](counts, op(registry["where"](counts, data, -math.inf), axis=at), 0.0)
+        return value if dtype is None else registry["cast"](value, dtype=dtype)
+
+    return function
+
+
+@convention("Embedding")
+def embedding(op: Operator) -> Convention:
+    """MXNet's attributes."""
+
+    def function(
+        data: Value, weight: Value, *, input_dim: int = 0, output_dim: int = 0, dtype: Any = None, sparse_grad: Any = False
+    ) -> Any:
+        if sparse_grad:
+            raise MXNetError("Embedding: clnd has no sparse gradients; leave sparse_grad out")
+        return op(data, weight, input_dim=input_dim, output_dim=output_dim)
 
     return function

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +24,9 @@ if TYPE_CHECKING:
     import pyopencl as cl
 
 
-class _Answer(NamedTuple):
-    reason: str | None
-
-
 _SOURCE = "kernel void clnd_trial(global float* a, int n) { int i = get_global_id(0); if (i < n) a[i] = a[i] * 2.0f + 1.0f; }"
 _FORMAT = "1"
+_DAY = 24 * 60 * 60  # seconds
 _PATIENCE = 120  # seconds; only a device whose first trial killed a process is tried with a limit
 
 
@@ -51,18 +49,13 @@ def reason_unusable(device: cl.Device) -> str | None:
     if folder is None:
         return attempt(device)
     kept = _read(folder, key)
-    if kept is not None:
-        return kept.reason
-    with _marker(folder, key) as abandoned:
-        kept = _read(folder, key)  # by a process that was at it a moment ago
-        if kept is not None:
-            return kept.reason
-        reason = _attempt_apart(key) if abandoned else attempt(device)
-        try:
-            write_whole(folder / f"{key}.json", json.dumps({"device": describe(device), "reason": reason}).encode())
-        except OSError:
-            pass
-    return reason
+    if kept is None:
+        with _marker(folder, key) as abandoned:
+            kept = _read(folder, key)  # another process may have been at it a moment ago
+            if kept is None:
+                kept = _attempt_apart(key) if abandoned else _Answer(attempt(device), fatal=False)
+                _write(folder, key, describe(device), kept)
+    return kept.reason
 
 
 def forget_trials() -> int:
@@ -138,13 +131,33 @@ def _folder() -> Path | None:
     return None if folder is None else folder / "trials"
 
 
+class _Answer(NamedTuple):
+    reason: str | None
+    fatal: bool  # the trial killed a process, or hung
+
+
 def _read(folder: Path, key: str) -> _Answer | None:
-    """Read the answer of an earlier trial; a damaged one costs another trial."""
+    """Read the answer of an earlier trial; a damaged one costs another trial.
+
+    A failure counts for a day only, since a full disk or memory may have been its cause; a fatal one until it is forgotten.
+    """
+    file = folder / f"{key}.json"
     try:
-        reason = json.loads((folder / f"{key}.json").read_bytes())["reason"]
+        kept = json.loads(file.read_bytes())
+        answer = _Answer(kept["reason"], kept["fatal"])
+        old = time.time() - file.stat().st_mtime > _DAY
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return _Answer(reason) if reason is None or isinstance(reason, str) else None
+    if answer.reason is None:
+        return answer
+    return answer if isinstance(answer.reason, str) and (answer.fatal or not old) else None
+
+
+def _write(folder: Path, key: str, device: str, answer: _Answer) -> None:
+    try:
+        write_whole(folder / f"{key}.json", json.dumps({"device": device, **answer._asdict()}).encode())
+    except OSError:
+        pass  # then the next process tries again
 
 
 @contextmanager
@@ -187,7 +200,7 @@ def _lock(file: IO[bytes]) -> bool:
     return True
 
 
-def _attempt_apart(key: str) -> str | None:
+def _attempt_apart(key: str) -> _Answer:
     """Try the device in a process of its own, which it may kill."""
     import subprocess
 
@@ -198,13 +211,13 @@ def _attempt_apart(key: str) -> str | None:
     try:
         done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False)
         if done.returncode == 0:
-            return _Answer(**json.loads(done.stdout.splitlines()[-1])).reason
+            return _Answer(json.loads(done.stdout.splitlines()[-1]), fatal=False)
         how += f" (exit status {done.returncode})"
     except subprocess.TimeoutExpired:
         how = f"took more than {_PATIENCE} seconds"
-    except (OSError, ValueError, IndexError, TypeError):
+    except (OSError, ValueError, IndexError):
         pass
-    return f"trying it {how}; `clnd doctor` tries again"
+    return _Answer(f"trying it {how}; `clnd doctor` tries again", fatal=True)
 
 
 def main() -> None:
@@ -215,6 +228,6 @@ def main() -> None:
     for platform in cl.get_platforms():
         for device in platform.get_devices():
             if trial_key(device) == sys.argv[1]:
-                print("\n" + json.dumps(_Answer(attempt(device))._asdict()))
+                print("\n" + json.dumps(attempt(device)))
                 return
     sys.exit(f"no device has the key {sys.argv[1]}")

@@ -5,7 +5,7 @@ keyword-only ones attributes. `numpy=` is the oracle of the tests and `domain=` 
 
 A gradient is one rule for each array: a function of operators, whose parameter names say what it needs and so what is kept for it:
 `dz` (the gradient of the output), `z` (the output), an input's or attribute's name, an input's name with `_shape`, and for
-operators of any number of arrays `index` and `shapes`. Its result is summed back over broadcast axes here, never in the rule.
+operators of any number of arrays `position` and `shapes`. Its result is summed back over broadcast axes here, never in the rule.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Operator:
     attributes : dict
         Names of its attributes, and their defaults (`inspect.Parameter.empty` where one must be given).
     rules : tuple of functions
-        A gradient rule for each array; none if there is no gradient.
+        A gradient rule for each array, or for the first ones: the rest, like indices, get zeros. None if there is no gradient.
     numpy : function or None
         What computes the same with NumPy: the oracle of the tests.
     domain : (float, float)
@@ -78,6 +78,10 @@ class Operator:
             methods = [self.name] if self.names[:1] == ("data",) and not self.variadic else []
         self.methods = tuple(methods)
         self._needs = [tuple(inspect.signature(rule).parameters) for rule in self.rules]
+        known = {"dz", "z", "position", "shapes", *self.names, *self.attributes, *(f"{name}_shape" for name in self.names)}
+        for needs in self._needs:
+            if not known.issuperset(needs):
+                raise ValueError(f"{self.name}: a gradient rule asks for {', '.join(set(needs) - known)}")
         self._saves: dict[tuple[bool, ...], tuple[frozenset[int], bool]] = {}
         if self.name in registry:
             raise ValueError(f"operator {self.name} is declared twice")
@@ -99,8 +103,9 @@ class Operator:
         """Has this a gradient (if only zeros)?"""
         return bool(self.rules)
 
-    def _rule(self, position: int) -> int:
-        return 0 if self.variadic else min(position, len(self.rules) - 1)
+    def _rule(self, position: int) -> int | None:
+        number = 0 if self.variadic else position
+        return number if number < len(self.rules) else None
 
     def saves(self, record: Record) -> tuple[frozenset[int], bool]:
         """Which inputs the gradient rules read (positions), and whether they read the output."""
@@ -109,8 +114,8 @@ class Operator:
         if found is None:
             read: set[str] = set()
             for position, traced in enumerate(flags):
-                if traced and position < max(len(self.names), 1 if not self.variadic else len(flags)):
-                    read.update(self._needs[self._rule(position)])
+                if traced and (number := self._rule(position)) is not None:
+                    read.update(self._needs[number])
             positions = range(len(flags)) if self.variadic and self.names[0] in read else (i for i, n in enumerate(self.names) if n in read)
             found = self._saves[flags] = frozenset(positions), "z" in read
         return found
@@ -125,9 +130,9 @@ class Operator:
         """
         dz, results = self.prepare(record, dz), []
         for position, x in enumerate(record.inputs):
-            if not (isinstance(x, Value) and x.traced):
-                continue
             number = self._rule(position)
+            if number is None or not (isinstance(x, Value) and x.traced):
+                continue
             given = [self._argument(record, name, dz, position) for name in self._needs[number]]
             dx = self.rules[number](*given)
             if dx is not None:
@@ -143,7 +148,7 @@ class Operator:
             return dz
         if name == "z":
             return self.prepare(record, record.recall_output())
-        if name == "index":
+        if name == "position":
             return position
         if name == "shapes":
             return [x.shape for x in record.inputs if isinstance(x, Value)]

@@ -57,7 +57,7 @@ def _gather(data: Value, indices: Value, sizes: Shape, shape: Shape) -> Value:
 
 
 @launched(
-    grad=(lambda dz, indices, data_shape, axis, mode: add_at(dz, indices, shape=data_shape, axis=axis, mode=mode),),
+    grad=(lambda dz, indices, a_shape, axis, mode: add_at(dz, indices, shape=a_shape, axis=axis, mode=mode),),
     numpy=None,
     methods=["take"],
 )
@@ -178,7 +178,7 @@ def one_hot(indices: Value, *, depth: int, on_value: float = 1.0, off_value: flo
 
 
 @composed(numpy=None)
-def Embedding(data: Value, weight: Value, *, input_dim: int = 0, output_dim: int = 0, dtype: Any = None, sparse_grad: bool = False) -> Value:
+def Embedding(data: Value, weight: Value, *, input_dim: int = 0, output_dim: int = 0) -> Value:
     """The rows of `weight` at the indices `data`; an index out of range becomes the nearest.
 
     >>> from clnd import nd

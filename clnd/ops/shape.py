@@ -168,6 +168,19 @@ def squeeze(data: Value, *, axis: Any = None) -> Value:
     return reshape(data, shape=tuple(n for i, n in enumerate(data.shape) if i not in axes))
 
 
+@composed(numpy=lambda data: data.reshape(data.shape[0], -1))
+def flatten(data: Value) -> Value:
+    """All axes but the first joined to one.
+
+    >>> from clnd import nd
+    >>> nd.flatten(nd.zeros((2, 3, 4))).shape
+    (2, 12)
+    """
+    if not data.ndim:
+        raise ShapeError("flatten: an array of no axes has no first one")
+    return reshape(data, shape=(data.shape[0], prod(data.shape[1:])))
+
+
 @composed(numpy=lambda data, axis: np.flip(data, axis))
 def flip(data: Value, *, axis: Any) -> Value:
     """The elements in reverse order along `axis`.
@@ -198,7 +211,7 @@ def slice_axis(data: Value, *, axis: int, begin: int, end: int | None) -> Value:
 
 
 @launched(
-    grad=lambda dz, index, shapes, dim: _part(dz, index, shapes, dim),
+    grad=lambda dz, position, shapes, dim: _part(dz, position, shapes, dim),
     numpy=lambda *data, dim: np.concatenate(data, dim),
     methods=[],
 )
@@ -234,10 +247,10 @@ def concat(*data: Value, dim: int = 1) -> Value:
     return result
 
 
-def _part(dz: Value, index: int, shapes: Sequence[Shape], dim: int) -> Value:
+def _part(dz: Value, position: int, shapes: Sequence[Shape], dim: int) -> Value:
     axis = dim % dz.ndim
-    begin = sum(shape[axis] for shape in shapes[:index])
-    return slice_axis(dz, axis=axis, begin=begin, end=begin + shapes[index][axis])
+    begin = sum(shape[axis] for shape in shapes[:position])
+    return slice_axis(dz, axis=axis, begin=begin, end=begin + shapes[position][axis])
 
 
 @composed(numpy=lambda *data, axis: np.stack(data, axis), methods=[])

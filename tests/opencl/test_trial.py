@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 
 import pytest
@@ -56,7 +57,7 @@ def test_the_answer_is_kept(device, cache, monkeypatch, reason):
     assert [file.suffix for file in (cache / "trials").iterdir()] == [".json"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"reason": 5}', "\0"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"reason": 5, "fatal": false}', '{"reason": null}', "\0"])
 def test_a_damaged_answer_costs_another_trial(device, cache, attempts, text):
     trial.reason_unusable(device.cl)
     [file] = (cache / "trials").iterdir()
@@ -64,6 +65,21 @@ def test_a_damaged_answer_costs_another_trial(device, cache, attempts, text):
     assert trial.reason_unusable(device.cl) is None
     assert len(attempts) == 2
     assert json.loads(file.read_text())["reason"] is None
+
+
+def test_a_failure_counts_for_a_day(device, cache, attempts, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(trial, "attempt", lambda device: "error: no space left on device")
+        trial.reason_unusable(device.cl)
+    [file] = (cache / "trials").iterdir()
+    written = file.stat().st_mtime
+    os.utime(file, (written, written - 23 * 3600))
+    assert trial.reason_unusable(device.cl) == "error: no space left on device"
+    os.utime(file, (written, written - 25 * 3600))
+    assert trial.reason_unusable(device.cl) is None
+    os.utime(file, (written, written - 1000 * 3600))
+    assert trial.reason_unusable(device.cl) is None
+    assert len(attempts) == 1
 
 
 @pytest.mark.parametrize("turned_off", [False, True])
@@ -128,6 +144,8 @@ def test_a_device_that_kills_its_process_again_is_unusable(device, cache, monkey
     with monkeypatch.context() as patched:
         patched.setattr(subprocess, "run", process)
         assert reason in trial.reason_unusable(device.cl)
+    [file] = left_behind.parent.iterdir()
+    os.utime(file, (0, 0))  # what kills a process is not tried again by itself, however long ago
     kept = trial.reason_unusable(device.cl)
     assert reason in kept
     assert "clnd doctor" in kept
