@@ -303,11 +303,11 @@ def _walk(
         place = _place(value)
         arrived[place] = arrived[place] + dz if place in arrived else dz
 
-    for head, dz in zip(heads, head_grads, strict=True):
-        arrive(head, dz)
+    for head, head_grad in zip(heads, head_grads, strict=True):
+        arrive(head, head_grad)
     while tape:
         record = tape.pop()
-        dz = arrived.get(record) if record in wanted else arrived.pop(record, None)
+        dz: Any = arrived.get(record) if record in wanted else arrived.pop(record, None)
         if dz is not None:
             for x, dx in record.op.gradients(record, dz):  # type: ignore[attr-defined]
                 arrive(x, dx)
@@ -378,9 +378,11 @@ class _Part:
     name, dear = "Function", True
 
     def saves(self, record: Record) -> tuple[frozenset[int], bool]:
+        """Nothing: a part is a part whatever the values are."""
         return frozenset(), False
 
     def gradients(self, record: Record, dz: Value) -> list[tuple[Value, Any]]:
+        """The gradient of one output, on its way to the call."""
         return [(record.inputs[0], _Parts({record.attrs["index"]: dz}))]
 
 
@@ -393,6 +395,7 @@ class _Call(_Part):
         self.outputs = [(x.shape, x.value.dtype, x.context) for x in outputs]
 
     def gradients(self, record: Record, dz: Any) -> list[tuple[Value, Any]]:
+        """What the Function's `backward` makes of all that has arrived."""
         full = ops.registry["full"]
         given = [
             NDArray(dz[i] if i in dz else full(shape=shape, value=0, dtype=dtype, device=context.device), context)
@@ -453,6 +456,7 @@ class Function:
         raise NotImplementedError(f"{type(self).__name__} must define backward(self, *output_grads)")
 
     def __call__(self, *inputs: NDArray) -> Any:
+        """Run `forward`; while recording, `backward` will give its gradient."""
         with _scope(False, None):
             outputs = self.forward(*inputs)
         single = not isinstance(outputs, (list, tuple))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from clnd.errors import MXNetError
 from clnd.opencl import Device, find_device, gpu_devices
@@ -36,18 +36,19 @@ class Context:
     """
 
     __slots__ = ("_device", "device_id", "device_type")
-    devtype2num = {"cpu": 1, "gpu": 2}
-    devnum2type = {1: "cpu", 2: "gpu", 3: "cpu"}
+    devtype2num: ClassVar = {"cpu": 1, "gpu": 2}
+    devnum2type: ClassVar = {1: "cpu", 2: "gpu", 3: "cpu"}
 
     def __init__(self, device_type: str | Context, device_id: int = 0) -> None:
         if isinstance(device_type, Context):
-            device_type, device_id = device_type.device_type, device_type.device_id
+            device_id, device_type = device_type.device_id, device_type.device_type
         kind = "cpu" if device_type in ("cpu_pinned", "cpu_shared") else device_type
-        if kind not in self.devtype2num:
+        if kind not in ("cpu", "gpu"):
             raise ContextError(f"Context: unknown device type {device_type!r}; use 'cpu' or 'gpu'")
         if device_id < 0:
             raise ContextError(f"Context: the device number {device_id} is negative")
-        self.device_type, self.device_id = kind, int(device_id)
+        self.device_type: Literal["cpu", "gpu"] = "cpu" if kind == "cpu" else "gpu"
+        self.device_id: int = int(device_id)
         self._device: Device | None = None
 
     @property

@@ -23,7 +23,7 @@ class Selection:
     shape : tuple of int
         The shape after integers dropped their axes and None added some.
     shared : bool
-        Is it a view in MXNet's sense: rows that lie together, through which the array can be written?
+        Is it a view in MXNet's sense: elements that lie together, through which the array can be written?
     everything : bool
         Does it select the whole array as it is?
     rows : list or array, optional
@@ -92,10 +92,9 @@ def read_key(key: Any, shape: Shape, array_type: type) -> Selection:
         count.append(length)
         step.append(stride)
     whole = tuple(count) == shape and all(s == 1 for s in step)
-    rest = range(1, len(shape))
-    first_axis_only = all(begin[i] == 0 and count[i] == shape[i] and step[i] == 1 for i in rest)
-    ints = [k for k in keys if not isinstance(k, slice) and k is not None]
-    shared = bool(shape) and first_axis_only and step[0] == 1 and None not in keys and (not ints or not isinstance(keys[0], slice))
+    # Elements lie together where only axes of one element stand before the first partly selected one, and whole axes after it.
+    several = next((i for i, n in enumerate(count) if n != 1), len(shape))
+    shared = bool(shape) and all(count[i] == shape[i] for i in range(several + 1, len(shape))) and all(s == 1 for s in step[several:])
     return Selection(tuple(begin), tuple(count), tuple(step), tuple(seen), shared, whole and tuple(seen) == shape)
 
 

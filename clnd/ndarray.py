@@ -6,7 +6,7 @@ The operators themselves are hung here by `clnd.nd`, from their declarations.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,8 +23,9 @@ from .indexing import Selection, read_key
 __all__ = ["Leaf", "NDArray"]
 
 _IN_GRAPH = (
-    "Assigning to an array that has a gradient attached is not possible while recording: the gradient would be that of "
-    "another array. Write it outside `autograd.record()`, inside `autograd.pause()`, or compute a new array"
+    "Assigning to NDArrays that are already in a computational graph is not possible while recording, where they have a gradient "
+    "attached: it would be the gradient of another array. Write it outside `autograd.record()`, inside `autograd.pause()`, or compute "
+    "a new array"
 )
 
 
@@ -63,6 +64,27 @@ class NDArray:
     __array_ufunc__ = None  # NumPy's operators leave it to ours
     __array_priority__ = 1000.0
     handle = property(lambda self: self)
+
+    if TYPE_CHECKING:  # the operators, hung here by their declarations (clnd/nd)
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __add__(self, other: Any) -> NDArray: ...
+        def __radd__(self, other: Any) -> NDArray: ...
+        def __sub__(self, other: Any) -> NDArray: ...
+        def __rsub__(self, other: Any) -> NDArray: ...
+        def __mul__(self, other: Any) -> NDArray: ...
+        def __rmul__(self, other: Any) -> NDArray: ...
+        def __truediv__(self, other: Any) -> NDArray: ...
+        def __rtruediv__(self, other: Any) -> NDArray: ...
+        def __mod__(self, other: Any) -> NDArray: ...
+        def __rmod__(self, other: Any) -> NDArray: ...
+        def __pow__(self, other: Any) -> NDArray: ...
+        def __rpow__(self, other: Any) -> NDArray: ...
+        def __gt__(self, other: Any) -> NDArray: ...
+        def __ge__(self, other: Any) -> NDArray: ...
+        def __lt__(self, other: Any) -> NDArray: ...
+        def __le__(self, other: Any) -> NDArray: ...
+        def __neg__(self) -> NDArray: ...
 
     def __init__(self, value: Value, context: Context) -> None:
         self._own = value
@@ -119,26 +141,24 @@ class NDArray:
                 source = registry["broadcast_to"](source, shape=current.shape)
             self.replace(source)
             return
-        if state.recording and (current.traced or source.traced):
-            self.replace(registry["assign"](current, source, steps=steps))
-            return
         if current.size == 0 or source.size == 0:
             return
-        del current
-        self._write_region(source, steps)
+        del current  # its references are about to be counted
+        with engine.lock:  # several threads may write to parts of one array
+            if (state.recording and (self._own.traced or source.traced)) or not self._write_in_place(source, steps):
+                self.replace(registry["assign"](self._own, source, steps=steps))
 
-    def _write_region(self, source: Value, steps: Steps) -> None:
+    def _write_in_place(self, source: Value, steps: Steps) -> bool:
+        """Write where nobody else holds the value: then it costs the part that is written. False if somebody does."""
         engine.evaluate(self._own)
-        with engine.lock:
-            if engine.reads(source, self._own.buffer):
-                engine.evaluate(source)  # lets go of the buffer that is to be written
-            place = region(self._own.layout, steps)
-            slot = engine.Slot(self._own)
-            if place is not None and engine.held_alone(slot):
-                engine.write_region(slot, place, source)
-                return
-        with _paused():
-            self.replace(registry["assign"](slot.value, source, steps=steps))
+        if engine.reads(source, self._own.buffer):
+            engine.evaluate(source)  # lets go of the buffer that is to be written
+        place = region(self._own.layout, steps)
+        slot = engine.Slot(self._own)
+        if place is None or not engine.held_alone(slot):
+            return False
+        engine.write_region(slot, place, source)
+        return True
 
     # What it is.
 
@@ -266,8 +286,8 @@ class NDArray:
     # Copies and conversions.
 
     def copy(self) -> NDArray:
-        """A copy on the same context."""
-        return NDArray(_alias(self.value), self._context)
+        """A copy on the same context. While recording, gradients flow back through it."""
+        return NDArray(registry["alias"](self.value), self._context)
 
     def __copy__(self) -> NDArray:
         return self.copy()
@@ -390,7 +410,8 @@ class NDArray:
         rows = self._operand(rows, None)
         if rows.dtype == dtypes.bool_:
             return NDArray(registry["boolean_mask"](self.value, rows), self._context)
-        return NDArray(registry["take"](self.value, rows, axis=0, mode="clip" if dtypes.category(rows.dtype) == "float" else "raise"), self._context)
+        mode = "clip" if dtypes.category(rows.dtype) == "float" else "raise"
+        return NDArray(registry["take"](self.value, rows, axis=0, mode=mode), self._context)
 
     def _set_picked(self, rows: Any, source: Any) -> None:
         rows = self._operand(rows, None)
@@ -419,8 +440,8 @@ class NDArray:
     # Gradients.
 
     @property
-    def grad(self) -> NDArray | None:
-        """The gradient that `backward` wrote; None where none is attached."""
+    def grad(self) -> Any:
+        """The gradient, an NDArray, that `backward` wrote; None where none is attached."""
         return None if self._leaf is None else self._leaf.gradient
 
     def attach_grad(self, grad_req: str = "write", stype: str | None = None) -> None:
@@ -470,15 +491,13 @@ def _alias(value: Value) -> Value:
     """The same elements as an unrecorded value of its own."""
     before, state.recording = state.recording, False
     try:
-        alias: Value = registry["alias"](value)
-        return alias
+        return registry["alias"](value)
     finally:
         state.recording = before
 
 
 def _moved(value: Value, context: Context) -> Value:
     device = context.device
-    moved: Value
     if device is value.device:
         return registry["alias"](value)
     return registry["transfer"](value, device=device, source=value.device)
@@ -505,5 +524,3 @@ def _restored(array: np.ndarray[Any, Any], context: Context) -> NDArray:
         context = current_context()
         device = context.device
     return NDArray(engine.from_numpy(array, device), context)
-
-

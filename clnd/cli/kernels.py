@@ -105,26 +105,31 @@ def run(
     device = context.device
     with watched(device) as launches, context:
         arrays = {name: nd.ones(sizes, dtype=dtype) for name, sizes in shapes.items()}
-        for array in arrays.values():
-            array.wait_to_read()
-            if grad:
+        if grad:
+            for array in arrays.values():
                 array.attach_grad()
-                array.grad.wait_to_read()
+        wait(*arrays.values())
         launches.clear()  # of what only makes the arrays
         with autograd.record() if grad else nullcontext():
             value = expression.evaluate(arrays, operators())
         results = list(value) if isinstance(value, list | tuple) else [value]
         if not all(isinstance(result, nd.NDArray) for result in results):
             raise ExpressionError(expression.text, 0, "this is a number: there is no array in it")
-        for result in results:
-            result.wait_to_read()
+        wait(*results)
         phases = {"forward": launches[:]}
         if grad:
             autograd.backward(results)
-            for array in arrays.values():
-                array.grad.wait_to_read()
+            wait(*arrays.values())
             phases["backward"] = launches[len(phases["forward"]) :]
     return phases, f"{context}, {device.name}"
+
+
+def wait(*arrays: nd.NDArray) -> None:
+    """Wait until arrays and their gradients are computed."""
+    for array in arrays:
+        array.wait_to_read()
+        if array.grad is not None:
+            array.grad.wait_to_read()
 
 
 def show(phases: dict[str, list[Launch]], where: str) -> None:

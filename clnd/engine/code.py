@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -57,10 +57,10 @@ def vector(scalar: str, lanes: int) -> str:
 def truth(code: str, lanes: int) -> str:
     """A comparison as 0 or 1: for vectors OpenCL gives 0 or -1."""
     uchar = vector("uchar", lanes)
-    return f"convert_{uchar}({code}) & ({uchar})(1)"
+    return f"(convert_{uchar}({code}) & ({uchar})(1))"
 
 
-@lru_cache(maxsize=None)
+@cache
 def cast(code: str, source: np.dtype[Any], target: np.dtype[Any], lanes: int) -> str:
     """`code`, computed as `source`, converted to `target`; defined for every value, NaN and the infinities included."""
     if source == target:
@@ -90,7 +90,7 @@ def _float_to_integer(code: str, given: DTypeInfo, via: str, lanes: int) -> str:
     return f"({fits} ? convert_{vector(via, lanes)}({code}) : {rest})"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     types = r"\b(?P<prefix>[a-z_]+_)?(?P<type>[TUS])\b"
     return re.compile(rf"\b(?P<name>{'|'.join(names) or '(?!)'})\b|{types}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -56,10 +56,10 @@ Scalar = bool | int | float
 def as_dtype(dtype: Any) -> np.dtype[Any]:
     """The NumPy dtype that `dtype` names; DTypeError where it names none or one that no kernel handles."""
     try:
-        found = np.dtype(dtype)
+        found: np.dtype[Any] | None = np.dtype(dtype)
     except TypeError:
         found = None
-    if found not in INFO:
+    if found is None or found not in INFO:
         raise DTypeError(f"dtype {dtype!r} is not supported; the dtypes are {', '.join(TABLE)}")
     return found
 
@@ -69,7 +69,7 @@ def category(dtype: np.dtype[Any]) -> str:
     return INFO[dtype].category
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote(first: np.dtype[Any], second: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype that holds both, as NumPy finds it, save that an integer beside a float takes the float's dtype.
 
@@ -81,7 +81,7 @@ def promote(first: np.dtype[Any], second: np.dtype[Any]) -> np.dtype[Any]:
     return floats[0] if len(floats) == 1 else as_dtype(np.promote_types(first, second))
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote_scalar(dtype: np.dtype[Any], kind: type) -> np.dtype[Any]:
     """The dtype of an array of `dtype` beside a Python scalar: a scalar never widens, it may only change the category."""
     if kind is float and category(dtype) != "float":

@@ -54,6 +54,7 @@ class ApplyTerm:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The result's."""
         return self.expression.result
 
 
@@ -98,7 +99,8 @@ class Fusion:
         elif isinstance(how, Folding):
             raise Cut(value)
         else:
-            assert record is not None and how is not None
+            assert record is not None
+            assert how is not None
             if record.dear and self._chains.setdefault(id(value), chain) != chain:
                 raise Cut(value)  # wanted from two sides: computing it twice is dearer than storing it
             before = self._arrays
@@ -152,7 +154,8 @@ class Fusion:
         return max(inner, key=lambda pair: pair[0], default=(0, last))[1]
 
     def kept(self, targets: Iterable[Value], root: Record | None = None) -> list[tuple[Value, int]]:
-        """The values to store beside `targets` (or beside the output of `root`, which reads them): those that somebody outside holds, or that a gradient rule will read and that are dear.
+        """The values to store beside `targets` (or beside the output of `root`, which reads them): those that somebody
+        outside holds, or that a gradient rule will read and that are dear.
 
         What is cheap and only a gradient rule reads is left waiting: the backward kernel computes it again, which costs
         less than writing it to memory and reading it back.
@@ -225,8 +228,6 @@ def evaluate(*values: Value) -> None:
                 (_evaluate_view if isinstance(value.record.how, Step) else _evaluate_folding)(value)
                 continue
             fusion = put_together(value)
-            if value.strides is not None:
-                continue
             targets = [value]
             for other in todo[position + 1 :]:
                 if _joins(fusion, other):
@@ -292,6 +293,7 @@ def _evaluate_view(value: Value) -> None:
     record = value.record
     assert record is not None
     source, how = record.inputs[0], record.how
+    assert isinstance(how, Step)
     evaluate(source)
     layout = how.function(source.layout, *how.arguments)
     if layout is None:
@@ -303,13 +305,13 @@ def _evaluate_view(value: Value) -> None:
 
 def _evaluate_folding(value: Value) -> None:
     record = value.record
-    assert record is not None and isinstance(record.how, Folding)
-    how, (data,) = record.how, record.inputs
+    assert record is not None
+    how = record.how
+    assert isinstance(how, Folding)
     with launch.blame(record.op.name, lambda: record.line):
-        fusion, index = assemble(data.shape, data.device, lambda fusion: fusion.add(data))
-        if value.strides is not None:
-            return
-        del data
+        # The input goes by no name here: whether others hold it is about to be counted.
+        shape, device = record.inputs[0].shape, record.inputs[0].device
+        fusion, index = assemble(shape, device, lambda fusion: fusion.add(record.inputs[0]))
         kept = fusion.kept((), record)
         place, places = reduce.fold(fusion, index, how, [index for _, index in kept])
     for (other, _), buffer in zip(kept, places, strict=True):

@@ -170,7 +170,25 @@ class Record:
         A twin of the output, where the gradient rule reads it.
     """
 
-    __slots__ = ("__weakref__", "attrs", "dear", "depth", "freed", "how", "inputs", "kept_output", "op", "order", "output", "site", "traced")
+    __slots__ = (
+        "__weakref__",
+        "attrs",
+        "dear",
+        "depth",
+        "freed",
+        "how",
+        "inputs",
+        "kept_output",
+        "op",
+        "order",
+        "output",
+        "site",
+        "traced",
+    )
+
+    depth: int
+    dear: bool
+    traced: bool
 
     def __init__(
         self, op: Operation, inputs: tuple[Any, ...], attrs: dict[str, Any], output: Value, how: Expression | Step | Folding | None = None
@@ -205,9 +223,7 @@ class Record:
             self.inputs, self.how = (), None
             return
         positions, reads_output = self.op.saves(self)
-        self.inputs = tuple(
-            x.stand_in() if isinstance(x, Value) and i not in positions else x for i, x in enumerate(self.inputs)
-        )
+        self.inputs = tuple(x.stand_in() if isinstance(x, Value) and i not in positions else x for i, x in enumerate(self.inputs))
         self.how = None
         output = self.output()
         if reads_output and output is not None and self.kept_output is None and output.strides is not None:

@@ -83,7 +83,7 @@ def draw(picture: Path, losses: list[float], images: np.ndarray, labels: np.ndar
     wrong = np.flatnonzero(predicted != labels)
     shown = wrong[:24]
     figure = Figure(figsize=(12, 4.5), layout="constrained")
-    left, right = figure.subfigures(1, 2)
+    left, right = figure.subfigures(1, 2)  # type: ignore[misc]  # its stub does not know the number
     curve = left.subplots()
     curve.plot(range(1, len(losses) + 1), losses)
     curve.set(title="Training loss", xlabel="epoch", ylabel="mean cross-entropy", yscale="log")

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from clnd.ndarray import NDArray
+from clnd.ndarray import NDArray as NDArray
 from clnd.ops import registry
 
 from . import creation, names, saving
-from .creation import arange, array, empty, eye, full, linspace, ones, zeros
-from .saving import load, load_frombuffer, save
+from .creation import arange as arange
+from .creation import array as array
+from .creation import empty as empty
+from .creation import eye as eye
+from .creation import full as full
+from .creation import linspace as linspace
+from .creation import ones as ones
+from .creation import zeros as zeros
+from .saving import load as load
+from .saving import load_frombuffer as load_frombuffer
+from .saving import save as save
 from .wrapping import inplace_method, operator_method, wrap
+
+if TYPE_CHECKING:  # the functions that the declarations of operators stand for
+
+    def __getattr__(name: str) -> Callable[..., NDArray]: ...
+
 
 _OWN_METHODS = {name for name in vars(NDArray) if not name.startswith("__")}
 
@@ -53,17 +68,15 @@ def _fill(namespace: dict[str, Any]) -> list[str]:
 
 _exported = _fill(globals())
 
-from . import random  # noqa: E402  (its samplers use the functions above)
-from .random import (  # noqa: E402
-    normal,
-    random_normal,
-    random_randint,
-    random_uniform,
-    sample_normal,
-    sample_uniform,
-    shuffle,
-    uniform,
-)
+from . import random as random  # noqa: E402  (its samplers use the functions above)
+from .random import normal as normal  # noqa: E402
+from .random import random_normal as random_normal  # noqa: E402
+from .random import random_randint as random_randint  # noqa: E402
+from .random import random_uniform as random_uniform  # noqa: E402
+from .random import sample_normal as sample_normal  # noqa: E402
+from .random import sample_uniform as sample_uniform  # noqa: E402
+from .random import shuffle as shuffle  # noqa: E402
+from .random import uniform as uniform  # noqa: E402
 
 _SAMPLERS = ("normal", "random_normal", "random_randint", "random_uniform", "sample_normal", "sample_uniform", "shuffle", "uniform")
 __all__ = sorted({*_exported, *creation.__all__, *saving.__all__, *_SAMPLERS, "NDArray", "random", "waitall"})

@@ -182,7 +182,7 @@ def decoded_shape(shape: Shape, codes: Any, reverse: bool = False) -> Shape:
         elif code == -3:
             result.append(take() * take())
         elif code == -4:
-            size, left, right = take(), *(wanted[i + 1 : i + 3] + [0, 0])[:2]
+            size, left, right = take(), *[*wanted[i + 1 : i + 3], 0, 0][:2]
             if left == -1 and right > 0:
                 left = size // right
             elif right == -1 and left > 0:
@@ -270,7 +270,7 @@ def split(op: Operator) -> Convention:
         if num_outputs < 1 or n % num_outputs:
             raise ShapeError(f"split: an axis of {n} elements cannot be split into {num_outputs} equal parts")
         part = n // num_outputs
-        parts = op(data, sections=[(i * part, (i + 1) * part) for i in range(num_outputs)], axis=axis)
+        parts: Any = op(data, sections=[(i * part, (i + 1) * part) for i in range(num_outputs)], axis=axis)
         if squeeze_axis:
             parts = [registry["squeeze"](x, axis=axis) for x in parts]
         return parts[0] if num_outputs == 1 else parts

@@ -161,9 +161,7 @@ def arange(
     return NDArray(value if repeat == 1 else registry["repeat"](value, repeats=repeat), context)
 
 
-def linspace(
-    start: float, stop: float, num: int, endpoint: bool = True, ctx: Context | None = None, dtype: Any = np.float32
-) -> NDArray:
+def linspace(start: float, stop: float, num: int, endpoint: bool = True, ctx: Context | None = None, dtype: Any = np.float32) -> NDArray:
     """`num` numbers, evenly spaced, from `start` to `stop`, which is the last with `endpoint`.
 
     >>> from clnd import nd

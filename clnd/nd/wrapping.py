@@ -82,7 +82,7 @@ def unwrap(name: str, given: Sequence[Any]) -> tuple[list[Any], Context]:
     if context is None:
         found = ", ".join(type(x).__name__ for x in given) or "nothing"
         raise DTypeError(f"{name} takes NDArrays, but was given {found}; make one with nd.array()")
-    values = []
+    values: list[Any] = []
     for x in given:
         if type(x) is NDArray:
             values.append(x.value)

@@ -127,8 +127,8 @@ def modulo(lhs: Any, rhs: Any) -> None:
     int="integer_power_T(lhs, rhs)",
     uint="integer_power_T(lhs, rhs)",
     grad=(
-        lambda dz, lhs, rhs: dz * rhs * power(lhs, rhs - 1),
-        lambda dz, z, lhs: registry["where"](equal(z, 0), 0.0, dz * z * registry["log"](lhs)),
+        lambda dz, lhs, rhs: dz * rhs * registry["power"](lhs, rhs - 1),
+        lambda dz, z, lhs: registry["where"](registry["equal"](z, 0), 0.0, dz * z * registry["log"](lhs)),
     ),
     numpy=np.power,
     domain=(0.5, 3.0),
@@ -170,7 +170,7 @@ def negative(data: Any) -> None:
     "lhs > rhs ? lhs : rhs",
     float="((lhs > rhs) | (lhs != lhs)) ? lhs : rhs",
     bool="lhs | rhs",
-    grad=(lambda dz, lhs, rhs: dz * greater_equal(lhs, rhs), lambda dz, lhs, rhs: dz * less(lhs, rhs)),
+    grad=(lambda dz, lhs, rhs: dz * registry["greater_equal"](lhs, rhs), lambda dz, lhs, rhs: dz * registry["less"](lhs, rhs)),
     numpy=np.maximum,
 )
 def maximum(lhs: Any, rhs: Any) -> None:
@@ -186,7 +186,7 @@ def maximum(lhs: Any, rhs: Any) -> None:
     "lhs < rhs ? lhs : rhs",
     float="((lhs < rhs) | (lhs != lhs)) ? lhs : rhs",
     bool="lhs & rhs",
-    grad=(lambda dz, lhs, rhs: dz * less_equal(lhs, rhs), lambda dz, lhs, rhs: dz * greater(lhs, rhs)),
+    grad=(lambda dz, lhs, rhs: dz * registry["less_equal"](lhs, rhs), lambda dz, lhs, rhs: dz * registry["greater"](lhs, rhs)),
     numpy=np.minimum,
 )
 def minimum(lhs: Any, rhs: Any) -> None:
@@ -275,9 +275,7 @@ def less_equal(lhs: Any, rhs: Any) -> None:
     """
 
 
-@elementwise(
-    "(lhs != (T)(0)) & (rhs != (T)(0))", bool="lhs & rhs", result=bool, grad=(zero, zero), numpy=np.logical_and, domain=(0.0, 1.0)
-)
+@elementwise("(lhs != (T)(0)) & (rhs != (T)(0))", bool="lhs & rhs", result=bool, grad=(zero, zero), numpy=np.logical_and, domain=(0.0, 1.0))
 def logical_and(lhs: Any, rhs: Any) -> None:
     """Are both elements other than zero? The gradient is zero.
 
@@ -287,9 +285,7 @@ def logical_and(lhs: Any, rhs: Any) -> None:
     """
 
 
-@elementwise(
-    "(lhs != (T)(0)) | (rhs != (T)(0))", bool="lhs | rhs", result=bool, grad=(zero, zero), numpy=np.logical_or, domain=(0.0, 1.0)
-)
+@elementwise("(lhs != (T)(0)) | (rhs != (T)(0))", bool="lhs | rhs", result=bool, grad=(zero, zero), numpy=np.logical_or, domain=(0.0, 1.0))
 def logical_or(lhs: Any, rhs: Any) -> None:
     """Is either element other than zero? The gradient is zero.
 
@@ -299,9 +295,7 @@ def logical_or(lhs: Any, rhs: Any) -> None:
     """
 
 
-@elementwise(
-    "(lhs != (T)(0)) ^ (rhs != (T)(0))", bool="lhs ^ rhs", result=bool, grad=(zero, zero), numpy=np.logical_xor, domain=(0.0, 1.0)
-)
+@elementwise("(lhs != (T)(0)) ^ (rhs != (T)(0))", bool="lhs ^ rhs", result=bool, grad=(zero, zero), numpy=np.logical_xor, domain=(0.0, 1.0))
 def logical_xor(lhs: Any, rhs: Any) -> None:
     """Is exactly one element other than zero? The gradient is zero.
 
@@ -330,8 +324,8 @@ _CHOICE = "(convert_S(condition) != (S)(0)) ? x : y"
     conditions=1,
     grad=(
         zero,
-        lambda dz, condition: where(condition, dz, 0),
-        lambda dz, condition: where(condition, 0, dz),
+        lambda dz, condition: registry["where"](condition, dz, 0),
+        lambda dz, condition: registry["where"](condition, 0, dz),
     ),
     numpy=np.where,
 )
@@ -348,6 +342,7 @@ class Cast(Elementwise):
     """An expression for each pair of dtypes: the conversion itself is the engine's."""
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Value:
+        """Convert `data`; see Operator."""
         dtype = dtypes.as_dtype(self.fill(attrs)["dtype"])
         (data,) = inputs
         found = self._expressions.get(dtype)

@@ -9,7 +9,7 @@ import numpy as np
 from clnd import engine
 from clnd.engine import Expression, Value, dtypes
 
-from .declare import Operator, composed, launched, registry
+from .declare import Operator, composed, launched
 
 _CONSTANT: dict[Any, Expression] = {}
 
@@ -18,6 +18,7 @@ class Full(Operator):
     """A constant: an expression without arrays, so that it is fused into whatever reads it."""
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Value:
+        """Make a waiting value."""
         attrs = self.fill(attrs)
         dtype = dtypes.as_dtype(attrs["dtype"])
         device = attrs["device"]

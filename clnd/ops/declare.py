@@ -13,7 +13,6 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
@@ -90,7 +89,8 @@ class Operator:
             if method.startswith("__"):
                 setattr(Value, method, _reflected(self) if method.startswith("__r") else _bound(self))
 
-    def __call__(self, *inputs: Any, **attrs: Any) -> Any:
+    def __call__(self, *inputs: Any, **attrs: Any) -> Value:
+        """Apply the operator to values (and numbers, where it takes them): what each family defines."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -282,12 +282,15 @@ class Elementwise(Operator):
         self.numbers = tuple(name for name in self.attributes if any(name in text for text in code.values()))
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Value:
+        """Make a waiting value; checks shapes, dtypes and devices."""
         if self.attributes or attrs:
             attrs = self.fill(attrs)
             inputs += tuple(attrs[name] for name in self.numbers)
         values = [x for x in inputs if type(x) is Value]
         if len(inputs) != len(self.names) + len(self.numbers) or not values:
-            raise DTypeError(f"{self.name} takes {len(self.names)} array(s) ({', '.join(self.names)}), at least one of them no plain number")
+            raise DTypeError(
+                f"{self.name} takes {len(self.names)} array(s) ({', '.join(self.names)}), at least one of them no plain number"
+            )
         first = values[0]
         device, shape = first.device, first.shape
         for value in values:
@@ -302,9 +305,7 @@ class Elementwise(Operator):
             expression = self._expressions[kinds] = self.expression(kinds)
         if len(values) != len(inputs):
             operands = expression.operands
-            inputs = tuple(
-                x if type(x) is Value else dtypes.to_scalar(x, dtype) for x, dtype in zip(inputs, operands, strict=True)
-            )
+            inputs = tuple(x if type(x) is Value else dtypes.to_scalar(x, dtype) for x, dtype in zip(inputs, operands, strict=True))
         return engine.defer(self, expression, inputs, attrs, shape, expression.result, device)
 
     def expression(self, kinds: Sequence[Any]) -> Expression:
@@ -338,6 +339,7 @@ class View(Operator):
         super().__init__(function, dear=False, **options)
 
     def __call__(self, data: Value, **attrs: Any) -> Value:
+        """See `data` another way; copies only where strides cannot say it."""
         attrs = self.fill(attrs)
         step = self.function(data, **attrs)
         shape = step.function(compact(data.shape), *step.arguments).shape
@@ -392,13 +394,14 @@ class Reduction(Operator):
         self._foldings: dict[Any, Folding] = {}
 
     def __call__(self, data: Value, **attrs: Any) -> Value:
+        """Make a waiting value."""
         attrs = self.fill(attrs)
         axes = normalize_axes(self.name, attrs["axis"], data.ndim)
         wanted = attrs.get("dtype")
         result = self.result_dtype(data.dtype) if wanted is None else dtypes.as_dtype(wanted)
         one = [1 if i in axes else n for i, n in enumerate(data.shape)]
         shape = tuple(one if attrs["keepdims"] else [n for i, n in enumerate(data.shape) if i not in axes])
-        if data.size == 0 and prod(shape):
+        if data.size == 0 and 0 not in shape:
             if self.empty is None:
                 raise ShapeError(f"{self.name} of no elements (shape {data.shape}, axis {attrs['axis']}) has no value")
             return registry["full"](shape=shape, value=self.empty, dtype=result, device=data.device)
@@ -423,6 +426,7 @@ class Reduction(Operator):
         return Folding(self.name, axes, join, identity, common, result, self.compensated and category == "float")
 
     def prepare(self, record: Record, dz: Value) -> Value:
+        """With the folded axes kept as axes of one element."""
         (data,) = record.inputs
         axes = normalize_axes(self.name, record.attrs["axis"], data.ndim)
         return registry["reshape"](dz, shape=tuple(1 if i in axes else n for i, n in enumerate(data.shape)))
@@ -432,6 +436,7 @@ class Launched(Operator):
     """Runs at once: the declared function launches templates or calls other operators; the tape sees one record."""
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Value:
+        """Launch; returns without waiting for the device."""
         attrs = self.fill(attrs)
         site = engine.user_site()
         with engine.blame(self.name, lambda: engine.describe_site(site)):
@@ -450,10 +455,12 @@ class Composed(Operator):
     """A function of other operators, each recorded for itself: its gradient is theirs."""
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
+        """Call the function."""
         return self.function(*inputs, **self.fill(attrs))
 
     @property
     def differentiable(self) -> bool:
+        """The parts tell."""
         return True
 
 

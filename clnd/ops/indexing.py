@@ -57,7 +57,7 @@ def _gather(data: Value, indices: Value, sizes: Shape, shape: Shape) -> Value:
 
 
 @launched(
-    grad=(lambda dz, indices, a_shape, axis, mode: add_at(dz, indices, shape=a_shape, axis=axis, mode=mode),),
+    grad=(lambda dz, indices, a_shape, axis, mode: registry["add_at"](dz, indices, shape=a_shape, axis=axis, mode=mode),),
     numpy=None,
     methods=["take"],
 )
@@ -96,8 +96,7 @@ def add_at(data: Value, indices: Value, *, shape: Shape, axis: int, mode: str) -
     wide = dtypes.float32 if dtype == dtypes.float16 else dtype
     result = Value(shape, wide, data.device)
     if result.size == 0 or indices.size == 0:
-        value: Value = registry["full"](shape=shape, value=0, dtype=dtype, device=data.device)
-        return value
+        return registry["full"](shape=shape, value=0, dtype=dtype, device=data.device)
     data, indices = engine.gathered(converted(data, wide)), engine.gathered(in_range("add_at", indices, n, mode))
     device, info = data.device, dtypes.INFO[wide]
     kernel = device.kernel(
@@ -122,7 +121,7 @@ def add_at(data: Value, indices: Value, *, shape: Shape, axis: int, mode: str) -
 def _pick_back(dz: Value, index: Value, shape: Shape, axis: int, keepdims: bool, mode: str) -> Value:
     at = normalize_axis("pick", axis, len(shape))
     expand = registry["expand_dims"]
-    kept = shape[:at] + (1,) + shape[at + 1 :]
+    kept = (*shape[:at], 1, *shape[at + 1 :])
     wanted = in_range("pick", registry["reshape"](index, shape=kept), shape[at], mode)
     here = registry["equal"](_along(at, shape, dz), wanted)
     return registry["where"](here, dz if keepdims else expand(dz, axis=at), 0)
@@ -152,10 +151,10 @@ def pick(data: Value, index: Value, *, axis: int = -1, keepdims: bool = False, m
     """
     axis = normalize_axis("pick", axis, data.ndim)
     shape = data.shape[:axis] + data.shape[axis + 1 :]
-    if index.size != prod(shape) or index.shape not in (shape, data.shape[:axis] + (1,) + data.shape[axis + 1 :]):
+    kept = (*data.shape[:axis], 1, *data.shape[axis + 1 :])
+    if index.shape not in (shape, kept):
         raise ShapeError(f"pick: the index of shape {index.shape} does not fit data of shape {data.shape} without axis {axis}")
     sizes = (prod(data.shape[:axis]), data.shape[axis], prod(data.shape[axis + 1 :]), 0)
-    kept = data.shape[:axis] + (1,) + data.shape[axis + 1 :]
     return _gather(data, in_range("pick", index, data.shape[axis], mode), sizes, kept if keepdims else shape)
 
 
@@ -173,8 +172,7 @@ def one_hot(indices: Value, *, depth: int, on_value: float = 1.0, off_value: flo
     whole = converted(indices, dtypes.int64)
     here = registry["equal"](registry["expand_dims"](whole, axis=indices.ndim), numbers)
     on, off = (registry["full"](shape=(), value=value, dtype=found, device=indices.device) for value in (on_value, off_value))
-    result: Value = registry["where"](here, on, off)
-    return result
+    return registry["where"](here, on, off)
 
 
 @composed(numpy=None)
@@ -188,8 +186,7 @@ def Embedding(data: Value, weight: Value, *, input_dim: int = 0, output_dim: int
     """
     if weight.ndim != 2 or (input_dim and output_dim and weight.shape != (input_dim, output_dim)):
         raise ShapeError(f"Embedding: the weight has shape {weight.shape}, not ({input_dim or 'n'}, {output_dim or 'm'})")
-    result: Value = take(weight, data, axis=0, mode="clip")
-    return result
+    return take(weight, data, axis=0, mode="clip")
 
 
 @composed(numpy=None)
@@ -198,8 +195,7 @@ def boolean_mask(data: Value, index: Value) -> Value:
     if index.shape != data.shape[: index.ndim]:
         raise IndexOutOfRange(f"a mask of shape {index.shape} does not fit an array of shape {data.shape}")
     rows = registry["reshape"](data, shape=(index.size, *data.shape[index.ndim :]))
-    result: Value = take(rows, _positions(index), axis=0, mode="clip")
-    return result
+    return take(rows, _positions(index), axis=0, mode="clip")
 
 
 def _positions(mask: Value) -> Value:

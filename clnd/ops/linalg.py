@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ def _swapped(x: Value) -> Value:
 
 
 @launched(
-    grad=(lambda dz, rhs: matmul(dz, _swapped(rhs)), lambda dz, lhs: matmul(_swapped(lhs), dz)),
+    grad=(lambda dz, rhs: registry["matmul"](dz, _swapped(rhs)), lambda dz, lhs: registry["matmul"](_swapped(lhs), dz)),
     numpy=np.matmul,
 )
 def matmul(lhs: Value, rhs: Value) -> Value:
@@ -37,8 +36,7 @@ def matmul(lhs: Value, rhs: Value) -> Value:
     if result.size == 0:
         return result
     if k == 0:
-        value: Value = registry["full"](shape=result.shape, value=0, dtype=dtype, device=device)
-        return value
+        return registry["full"](shape=result.shape, value=0, dtype=dtype, device=device)
     if min(m, n) == 1 and dtypes.category(dtype) == "float":
         return _as_sum(lhs, rhs)
     traits = device.traits
@@ -76,7 +74,7 @@ def matmul(lhs: Value, rhs: Value) -> Value:
 def _as_sum(lhs: Value, rhs: Value) -> Value:
     """A product with a vector on one side: one reduction, in which all elements of the matrix are read once."""
     reshape, total = registry["reshape"], registry["sum"]
-    batch, m, k = lhs.shape
+    batch, m, _ = lhs.shape
     n = rhs.shape[2]
     if n == 1:
         return reshape(total(lhs * _swapped(rhs), axis=2), shape=(batch, m, 1))
@@ -104,8 +102,7 @@ def dot(lhs: Value, rhs: Value, *, transpose_a: bool = False, transpose_b: bool 
     a = reshape(lhs, shape=(1, k, prod(left)) if transpose_a else (1, prod(left), k))
     b = reshape(rhs, shape=(1, prod(right), k) if transpose_b else (1, k, prod(right)))
     product = matmul(_swapped(a) if transpose_a else a, _swapped(b) if transpose_b else b)
-    result: Value = reshape(product, shape=left + right)
-    return result
+    return reshape(product, shape=left + right)
 
 
 @composed(numpy=np.matmul)
@@ -124,7 +121,4 @@ def batch_dot(lhs: Value, rhs: Value, *, transpose_a: bool = False, transpose_b:
     a, b = _swapped(a) if transpose_a else a, _swapped(b) if transpose_b else b
     if a.shape[2] != b.shape[1]:
         raise ShapeError(f"batch_dot: shapes {list(lhs.shape)} and {list(rhs.shape)} do not fit: {a.shape[2]} is not {b.shape[1]}")
-    result: Value = reshape(matmul(a, b), shape=(*batch, a.shape[1], b.shape[2]))
-    return result
-
-
+    return reshape(matmul(a, b), shape=(*batch, a.shape[1], b.shape[2]))

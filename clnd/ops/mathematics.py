@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .declare import elementwise, registry, zero
+from .declare import elementwise, zero
 
 
 @elementwise("data * data", int="convert_T(as_U(data) * as_U(data))", grad=lambda dz, data: dz * 2 * data, numpy=np.square)

@@ -74,8 +74,7 @@ def Activation(data: Value, *, act_type: str) -> Value:
     """
     if act_type not in _ACTIVATIONS:
         raise DTypeError(f"Activation: act_type {act_type!r} is not one of {', '.join(_ACTIVATIONS)}")
-    result: Value = registry[act_type](data)
-    return result
+    return registry[act_type](data)
 
 
 @composed(numpy=None, methods=[])

@@ -248,4 +248,4 @@ def shuffle(data: Value, *, generator: Generator) -> Value:
     if data.ndim == 0:
         raise ShapeError("shuffle: an array without axes has no rows to shuffle")
     order = permutation(count=data.shape[0], device=data.device, generator=generator)
-    return registry["take"](data, order, axis=0)  # type: ignore[no-any-return]
+    return registry["take"](data, order, axis=0)

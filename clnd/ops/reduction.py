@@ -149,6 +149,7 @@ class Norm(Launched):
     """The rule sees `dz` and `z` with the folded axes kept, as in every reduction."""
 
     def prepare(self, record: Record, dz: Value) -> Value:
+        """With the folded axes kept as axes of one element."""
         data = record.inputs[0]
         axes = normalize_axes("norm", record.attrs["axis"], data.ndim)
         return registry["reshape"](dz, shape=tuple(1 if i in axes else n for i, n in enumerate(data.shape)))
@@ -185,8 +186,7 @@ def _position(data: Value, fold: Any, axis: int | None, keepdims: bool) -> Value
     here = registry["equal"](data, best)
     if dtypes.category(data.dtype) == "float":
         here = registry["logical_or"](here, registry["not_equal"](data, data))
-    found: Value = min(registry["where"](here, count, n), axis=axis, keepdims=keepdims)
-    return found
+    return min(registry["where"](here, count, n), axis=axis, keepdims=keepdims)
 
 
 @launched(numpy=np.argmax)

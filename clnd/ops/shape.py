@@ -16,7 +16,7 @@ from clnd.errors import ShapeError
 from .declare import broadcast_shapes, composed, launched, normalize_axes, normalize_axis, registry, stretch, view
 
 
-@view(grad=lambda dz, data_shape: reshape(dz, shape=data_shape), numpy=lambda data, shape: np.reshape(data, shape), methods=[])
+@view(grad=lambda dz, data_shape: registry["reshape"](dz, shape=data_shape), numpy=lambda data, shape: np.reshape(data, shape), methods=[])
 def reshape(data: Value, *, shape: Shape) -> Step:
     """The same elements in the same order under another shape; one size may be -1.
 
@@ -36,7 +36,12 @@ def reshape(data: Value, *, shape: Shape) -> Step:
     return Step(layout.reshape, (shape,))
 
 
-@view(grad=lambda dz, axes: transpose(dz, axes=None if axes is None else tuple(int(i) for i in np.argsort(axes))), numpy=np.transpose)
+def _transpose_back(dz: Value, axes: Sequence[int] | None) -> Value:
+    order = [a % dz.ndim for a in axes] if axes else None
+    return registry["transpose"](dz, axes=None if order is None else tuple(order.index(i) for i in range(dz.ndim)))
+
+
+@view(grad=_transpose_back, numpy=np.transpose)
 def transpose(data: Value, *, axes: Sequence[int] | None = None) -> Step:
     """The axes in another order; reversed without `axes`.
 
@@ -97,13 +102,13 @@ def _unchanged(given: layout.Layout) -> layout.Layout:
     return given
 
 
-@launched(grad=lambda dz, device, source: transfer(dz, device=source, source=device))
+@launched(grad=lambda dz, device, source: registry["transfer"](dz, device=source, source=device))
 def transfer(data: Value, *, device: Any, source: Any) -> Value:
     """The elements on another device, by way of the host."""
     return engine.from_numpy(engine.to_numpy(data), device)
 
 
-_VIEWS = {"window": layout.window, "reshape": layout.reshape}
+_VIEWS: dict[str, Any] = {"window": layout.window, "reshape": layout.reshape}
 Steps = tuple[tuple[str, tuple[Any, ...]], ...]
 
 
@@ -127,7 +132,7 @@ def selected(value: Value, steps: Steps) -> Value:
 
 @launched(
     grad=(
-        lambda dz, steps: assign(dz, registry["full"](shape=(), value=0, dtype=dz.dtype, device=dz.device), steps=steps),
+        lambda dz, steps: registry["assign"](dz, registry["full"](shape=(), value=0, dtype=dz.dtype, device=dz.device), steps=steps),
         lambda dz, steps: selected(dz, steps),
     )
 )
@@ -137,7 +142,9 @@ def assign(data: Value, source: Value, *, steps: Steps) -> Value:
     place = region(result.layout, steps)
     assert place is not None, "views of a compact array are regions of it"
     if prod(place.shape):
-        engine.write_region(engine.Slot(result), place, registry["cast"](source, dtype=data.dtype) if source.dtype != data.dtype else source)
+        engine.write_region(
+            engine.Slot(result), place, registry["cast"](source, dtype=data.dtype) if source.dtype != data.dtype else source
+        )
     return result
 
 
@@ -250,7 +257,8 @@ def concat(*data: Value, dim: int = 1) -> Value:
 def _part(dz: Value, position: int, shapes: Sequence[Shape], dim: int) -> Value:
     axis = dim % dz.ndim
     begin = sum(shape[axis] for shape in shapes[:position])
-    return slice_axis(dz, axis=axis, begin=begin, end=begin + shapes[position][axis])
+    part: Value = slice_axis(dz, axis=axis, begin=begin, end=begin + shapes[position][axis])
+    return part
 
 
 @composed(numpy=lambda *data, axis: np.stack(data, axis), methods=[])
