@@ -42,6 +42,9 @@ class Known:
     dtype: np.dtype
     leaf: bool = False
 
+    def __post_init__(self) -> None:
+        self.value, self.error = np.asarray(self.value), np.asarray(self.error)  # NumPy makes scalars of 0-d arrays
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.value.shape
@@ -136,15 +139,19 @@ class Function:
     domain: Callable[..., Any] = lambda x, e: np.isfinite(x)
     rounded: bool = False  # is the result correctly rounded?
     integers: bool = False  # is it offered for integers?
-    kink: float | None = None
+    kinks: tuple[float, ...] = ()
 
 
 FUNCTIONS = {
-    "abs": Function(nd.abs, lambda x: np.where(x.real < 0, -x, x), lambda x, e: 1, rounded=True, integers=True, kink=0),
-    "relu": Function(nd.relu, lambda x: np.where(x.real > 0, x, 0), lambda x, e: 1, rounded=True, integers=True, kink=0),
+    "abs": Function(nd.abs, lambda x: np.where(x.real < 0, -x, x), lambda x, e: 1, rounded=True, integers=True, kinks=(0,)),
+    "relu": Function(nd.relu, lambda x: np.where(x.real > 0, x, 0), lambda x, e: 1, rounded=True, integers=True, kinks=(0,)),
     "square": Function(nd.square, lambda x: x * x, lambda x, e: 2 * abs(x) + e, rounded=True, integers=True),
     "clip": Function(
-        lambda x: nd.clip(x, -1, 2), lambda x: np.where(x.real < -1, -1, np.where(x.real > 2, 2, x)), lambda x, e: 1, rounded=True
+        lambda x: nd.clip(x, -1, 2),
+        lambda x: np.where(x.real < -1, -1, np.where(x.real > 2, 2, x)),
+        lambda x, e: 1,
+        rounded=True,
+        kinks=(-1, 2),
     ),
     "sign": Function(nd.sign, np.sign, rounded=True, integers=True),
     "floor": Function(nd.floor, np.floor, rounded=True),
@@ -367,10 +374,8 @@ class Mirror:
         self.require(function.domain(value.real, error))
         if function.slope is None:
             self.require_exact(x)
-        elif function.kink is not None:
-            self.require_distance(value.real - function.kink)
-        if function is FUNCTIONS["clip"]:
-            self.require_distance((value.real + 1) * (value.real - 2))
+        for kink in function.kinks:
+            self.require_distance(value.real - kink)
         spread = 0 if function.slope is None else function.slope(value.real, error) * error
         return self.finish(function.numpy(value), spread, x.dtype, function.rounded)
 
@@ -751,11 +756,11 @@ def programs(
     draft = Draft(draw, mirror, tuple(draw(st.lists(st.sampled_from(dtypes), min_size=1, max_size=3))))
     inputs, leaves = {}, []
     for _ in range(draft.integer(1, 3)):
-        name, value = draft.new_name(), draft.input(draft.choose(draft.dtypes))
+        name, value = draft.new_name(), np.asarray(draft.input(draft.choose(draft.dtypes)))
         inputs[name] = value
         if value.dtype.kind == "f" and (smooth or draft.flag()):
             leaves.append(name)
-        mirror.names[name] = Known(value.astype(float), np.zeros(value.shape), value.dtype, name in leaves)
+        mirror.names[name] = Known(np.array(value, float), np.zeros(value.shape), value.dtype, name in leaves)
     for _ in range(draft.integer(1, steps)):
         draft.step()
     return Program(inputs, tuple(leaves), draft.steps, mirror.names)

@@ -350,3 +350,16 @@ def embedding(op: Operator) -> Convention:
         return op(data, weight, input_dim=input_dim, output_dim=output_dim)
 
     return function
+
+
+@convention("where")
+def where(op: Operator) -> Convention:
+    """A condition of one axis picks whole rows of arrays with more."""
+
+    def function(condition: Any, x: Any, y: Any) -> Any:
+        rows = max((value for value in (x, y) if isinstance(value, Value)), key=lambda value: value.ndim, default=None)
+        if rows is not None and rows.ndim > 1 and isinstance(condition, Value) and condition.shape == rows.shape[:1]:
+            condition = registry["reshape"](condition, shape=(*condition.shape, *[1] * (rows.ndim - 1)))
+        return op(condition, x, y)
+
+    return function

@@ -1,0 +1,165 @@
+"""Checks of operators: each raises AssertionError naming what is wrong. `test_operators.py` calls them for the whole table,
+`test_mutations.py` for operators that were broken on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from clnd import autograd, engine
+from clnd.engine import Value
+from clnd.errors import MXNetError
+from clnd.ndarray import NDArray
+from clnd.ops import registry
+from clnd.ops.declare import Elementwise, Operator
+from ops.table import (
+    ATTRIBUTES,
+    DTYPES,
+    JUMPS,
+    LAYOUTS,
+    ULPS,
+    Array,
+
+    Operand,
+    View,
+    computed_in,
+    oracle,
+    sample,
+    seen,
+    takes,
+)
+
+# --- arrays and values ---
+
+
+def on(device: Any, array: Array, views: Sequence[View] = ()) -> Value:
+    """A value with the elements of an array, seen through views on the device."""
+    value = engine.from_numpy(array, device)
+    for name, argument in views:
+        if name == "axes":
+            value = registry["transpose"](value, axes=argument)
+        elif name == "window":
+            windows = [part.indices(n) for part, n in zip(argument, value.shape, strict=True)]
+            begin, count, step = zip(*((first, len(range(first, last, by)), by) for first, last, by in windows), strict=True)
+            value = registry["window"](value, begin=begin, count=count, step=step)
+        else:
+            value = registry["broadcast_to"](value, shape=argument)
+    return value
+
+
+def unevaluated(value: Value) -> Value:
+    """The same elements as a value that waits, so that what reads it is fused into one kernel with all else that does."""
+    return registry["cast"](value, dtype=value.dtype)
+
+
+def read(value: Value) -> Array:
+    return engine.to_numpy(value)
+
+
+def dtypes_of(device: Any, names: Sequence[str] = DTYPES) -> list[np.dtype[Any]]:
+    """Those of the dtypes that the device has."""
+    return [np.dtype(name) for name in names if name != "float64" or device.traits.fp64]
+
+
+# --- comparing ---
+
+
+def wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """In what an exact answer is computed, so that its own error does not count."""
+    return np.dtype(np.longdouble) if dtype == np.float64 else np.dtype(np.float64)
+
+
+def compare(got: Array, exact: Array, dtype: np.dtype[Any], ulps: float = 0.0, where: Any = True, allowed: Any = 0.0) -> str:
+    """What is wrong with a result: nothing ("") if shape and dtype are right and every element is within the bound.
+
+    Parameters
+    ----------
+    exact : array
+        What should come out: of `dtype` already, or in a wider dtype.
+    ulps : float
+        How many units in the last place an element may be off. With 0 the element must be the exact one, rounded.
+    where : array of bool
+        Which elements to look at.
+    allowed : array
+        An error that is allowed besides.
+    """
+    if got.dtype != dtype:
+        return f"the dtype is {got.dtype}, not {dtype}"
+    if got.shape != exact.shape:
+        return f"the shape is {got.shape}, not {exact.shape}"
+    with np.errstate(all="ignore"):
+        rounded = exact.astype(dtype)
+        right = (got == rounded) | ((got != got) & (rounded != rounded))
+        if dtype.kind == "f":
+            if ulps:
+                step = np.maximum(np.spacing(abs(rounded)), np.finfo(dtype).smallest_subnormal)
+                allowed = allowed + (ulps if dtype != np.float16 else 0.5 + ulps / 1024) * step.astype(exact.dtype)
+                right |= abs(got.astype(exact.dtype) - exact) <= allowed
+            elif np.any(allowed):
+                right |= abs(got.astype(exact.dtype) - exact) <= allowed
+            else:
+                right &= (rounded != 0) | (np.signbit(got) == np.signbit(rounded))
+    wrong = ~right & where
+    if not wrong.any():
+        return ""
+    at = tuple(int(i) for i in np.argwhere(wrong)[0]) if got.ndim else ()
+    return f"{int(wrong.sum())} of {got.size} elements are wrong; at {at} there is {got[at]!r}, expected {exact[at]!r}"
+
+
+def fail_with(complaints: dict[str, str]) -> None:
+    assert not complaints, "\n".join(f"{name}: {text}" for name, text in complaints.items())
+
+
+# --- elementwise operators, all in one go ---
+
+
+def evaluate_all(values: dict[str, Value], complaints: dict[str, str]) -> None:
+    """Launch as few kernels as can be. Where one cannot be built, find out which operator is to blame."""
+    try:
+        engine.evaluate(*values.values())
+    except MXNetError:
+        for name, value in list(values.items()):
+            try:
+                engine.evaluate(value)
+            except MXNetError as error:
+                complaints[name] = str(error)
+                del values[name]
+
+
+def check_elementwise(
+    operators: Sequence[Elementwise], dtype: np.dtype[Any], layout: str, device: Any, generator: np.random.Generator
+) -> None:
+    """Compare with NumPy: every operator that takes `dtype`, on operands that lie as the layout says."""
+    complaints: dict[str, str] = {}
+    for operands in LAYOUTS[layout]:
+        arrays = [sample(generator, operand.shape, dtype) for operand in operands]
+        values = [unevaluated(on(device, array, operand.views)) for array, operand in zip(arrays, operands, strict=True)]
+        arrays = [seen(array, operand.views) for array, operand in zip(arrays, operands, strict=True)]
+        able = {op.name: op for op in operators if takes(op, dtype)}
+        results = {name: op(*values[: len(op.names)], **ATTRIBUTES.get(name, {})) for name, op in able.items()}
+        evaluate_all(results, complaints)
+        for name, value in results.items():
+            wrong = judge(able[name], arrays[: len(able[name].names)], read(value), dtype)
+            if wrong and name not in complaints:
+                complaints[name] = f"{wrong} ({layout}, shapes {[array.shape for array in arrays]})"
+    fail_with(complaints)
+
+
+def judge(op: Elementwise, arrays: Sequence[Array], got: Array, dtype: np.dtype[Any]) -> str:
+    """What is wrong with the result of an elementwise operator."""
+    common, ulps = computed_in(op, dtype), ULPS.get(op.name, 0)
+    given = [array.astype(wide(common)) if ulps and i >= op.conditions else array.astype(common) for i, array in enumerate(arrays)]
+    if op.conditions:
+        given[: op.conditions] = [array != 0 for array in arrays[: op.conditions]]
+    with np.errstate(all="ignore"):
+        exact = np.asarray(oracle(op)(*given, **ATTRIBUTES.get(op.name, {})))
+        where: Any = True
+        if ulps:
+            low, high = op.domain
+            where = np.logical_and.reduce(np.broadcast_arrays(*((low <= array) & (array <= high) for array in given)))
+        if op.name in JUMPS and common.kind == "f":
+            where = where & JUMPS[op.name](*given)
+    return compare(got, exact, op.result or common, ulps, where)
