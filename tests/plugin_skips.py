@@ -5,6 +5,8 @@ A test that is skipped checks nothing, and a suite can come to skip itself bit b
 decides which tests are skipped. Expected failures are not skips: pytest reports them by itself and `xfail_strict` watches them.
 """
 
+from __future__ import annotations  # pytest 8.2 has no pytest.TerminalReporter
+
 import fnmatch
 import re
 from pathlib import Path

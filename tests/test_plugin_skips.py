@@ -1,5 +1,6 @@
 """The plugin that lets no test be skipped unnoticed."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,8 @@ def run(folder: Path, allowed: str, tests: str = TESTS) -> subprocess.CompletedP
     (folder / "allowed_skips.txt").write_text(allowed)
     (folder / "test_some.py").write_text(tests)
     command = [sys.executable, "-m", "pytest", "-p", "plugin_skips", "-p", "no:cacheprovider", "-p", "no:randomly", "test_some.py"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_an_unlisted_skip_fails_the_run(tmp_path):

@@ -41,10 +41,10 @@ class Expression:
     result: np.dtype[Any]
 
 
-_LIMITS = {  # the floats that convert to each integer type, and what all others become (as on x86: the smallest)
-    "int": ("-2147483648.0f", "2147483648.0f", "(-2147483647 - 1)"),
-    "long": ("-9223372036854775808.0f", "9223372036854775808.0f", "(-9223372036854775807L - 1)"),
-    "ulong": ("0.0f", "18446744073709551616.0f", "9223372036854775808UL"),
+_LIMITS = {  # the floats that convert to each integer type: from, below, and the one that stands for all others
+    "int": ("-2147483648.0f", "2147483648.0f", "-2147483648.0f"),
+    "long": ("-9223372036854775808.0f", "9223372036854775808.0f", "-9223372036854775808.0f"),
+    "ulong": ("0.0f", "18446744073709551616.0f", "9223372036854775808.0f"),
 }
 _VIA = {"char": "int", "uchar": "int", "int": "int", "uint": "long", "long": "long", "ulong": "ulong"}
 
@@ -80,14 +80,9 @@ def cast(code: str, source: np.dtype[Any], target: np.dtype[Any], lanes: int) ->
 
 
 def _float_to_integer(code: str, given: DTypeInfo, via: str, lanes: int) -> str:
-    low, high, other = (limit.replace("f", "") if given.compute == "double" and limit.endswith("f") else limit for limit in _LIMITS[via])
-    mask = {"int": "int", "long": "long", "ulong": "long"}[via]
-    inside = f"({code} >= {low}) & ({code} < {high})"
-    fits = f"({inside})" if mask == given.mask else f"convert_{vector(mask, lanes)}({inside})"
-    rest = f"({vector(via, lanes)}){other}"
-    if via == "ulong":  # negative numbers wrap around
-        rest = f"convert_{vector('ulong', lanes)}({_float_to_integer(code, given, 'long', lanes)})"
-    return f"({fits} ? convert_{vector(via, lanes)}({code}) : {rest})"
+    low, high, other = (limit if given.compute == "float" else limit[:-1] for limit in _LIMITS[via])
+    inside = f"(({code} >= {low}) & ({code} < {high}))"
+    return f"convert_{vector(via, lanes)}({inside} ? {code} : ({vector(given.compute, lanes)})({other}))"
 
 
 @cache

@@ -13,7 +13,7 @@ from clnd.engine import Expression, Value, dtypes
 from .declare import Elementwise, composed, elementwise, registry, zero
 
 # Integer division: OpenCL leaves division by zero and of the smallest integer by -1 undefined, so neither reaches the device.
-_DIVISOR = "((rhs == (T)(0)) | (rhs == (T)(-1)) ? (T)(1) : rhs)"
+_DIVISOR = "(((rhs == (T)(0)) | (rhs == (T)(-1))) ? (T)(1) : rhs)"
 _UNSIGNED_DIVISOR = "(rhs == (T)(0) ? (T)(1) : rhs)"
 _REST = f"(lhs % {_DIVISOR})"
 _FMOD = "fmod(lhs, rhs)"
@@ -106,7 +106,7 @@ def truncated_divide(lhs: Any, rhs: Any) -> None:
 
 @elementwise(
     float=f"({_FMOD} == (T)(0)) ? copysign((T)(0), rhs) : ((({_FMOD} < (T)(0)) != (rhs < (T)(0))) ? {_FMOD} + rhs : {_FMOD})",
-    int=f"({_REST} != (T)(0)) & (({_REST} < (T)(0)) != ({_DIVISOR} < (T)(0))) ? {_REST} + {_DIVISOR} : {_REST}",
+    int=f"(({_REST} != (T)(0)) & (({_REST} < (T)(0)) != ({_DIVISOR} < (T)(0)))) ? {_REST} + {_DIVISOR} : {_REST}",
     uint=f"lhs % {_UNSIGNED_DIVISOR}",
     grad=(lambda dz: dz, lambda dz, lhs, rhs: -(dz * registry["floor"](lhs / rhs))),
     numpy=np.mod,

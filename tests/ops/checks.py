@@ -21,6 +21,7 @@ from ops.table import (
     JUMPS,
     LAYOUTS,
     ULPS,
+    UNSIGNED_ZEROS,
     Array,
 
     Operand,
@@ -72,7 +73,9 @@ def wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.longdouble) if dtype == np.float64 else np.dtype(np.float64)
 
 
-def compare(got: Array, exact: Array, dtype: np.dtype[Any], ulps: float = 0.0, where: Any = True, allowed: Any = 0.0) -> str:
+def compare(
+    got: Array, exact: Array, dtype: np.dtype[Any], ulps: float = 0.0, where: Any = True, allowed: Any = 0.0, zeros: bool = True
+) -> str:
     """What is wrong with a result: nothing ("") if shape and dtype are right and every element is within the bound.
 
     Parameters
@@ -85,6 +88,8 @@ def compare(got: Array, exact: Array, dtype: np.dtype[Any], ulps: float = 0.0, w
         Which elements to look at.
     allowed : array
         An error that is allowed besides.
+    zeros : bool
+        Must exact zeros have the right sign?
     """
     if got.dtype != dtype:
         return f"the dtype is {got.dtype}, not {dtype}"
@@ -100,7 +105,7 @@ def compare(got: Array, exact: Array, dtype: np.dtype[Any], ulps: float = 0.0, w
                 right |= abs(got.astype(exact.dtype) - exact) <= allowed
             elif np.any(allowed):
                 right |= abs(got.astype(exact.dtype) - exact) <= allowed
-            else:
+            elif zeros:
                 right &= (rounded != 0) | (np.signbit(got) == np.signbit(rounded))
     wrong = ~right & where
     if not wrong.any():
@@ -162,4 +167,4 @@ def judge(op: Elementwise, arrays: Sequence[Array], got: Array, dtype: np.dtype[
             where = np.logical_and.reduce(np.broadcast_arrays(*((low <= array) & (array <= high) for array in given)))
         if op.name in JUMPS and common.kind == "f":
             where = where & JUMPS[op.name](*given)
-    return compare(got, exact, op.result or common, ulps, where)
+    return compare(got, exact, op.result or common, ulps, where, zeros=op.name not in UNSIGNED_ZEROS)

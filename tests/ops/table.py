@@ -63,6 +63,9 @@ def whole_power(base: Array, exponent: Array) -> Array:
 # What an operator is compared with where the declared function of NumPy does not answer for all dtypes.
 ORACLES: dict[str, Callable[..., Array]] = {"truncated_divide": truncated, "power": whole_power}
 
+# Whose zeros may have any sign: IEEE 754 leaves the larger of 0 and -0 open, and NumPy's own answer depends on the dtype.
+UNSIGNED_ZEROS = {"maximum", "minimum"}
+
 # Where a comparison of floats would be idle: at a jump, where the last bit of a quotient decides.
 JUMPS: dict[str, Callable[..., Array]] = {"truncated_divide": lambda lhs, rhs: abs(lhs / rhs - np.rint(lhs / rhs)) > 1e-2}
 

@@ -1,10 +1,15 @@
-"""What README.md shows is what happens."""
+"""What README.md and CONTRIBUTING.md show is what happens."""
 
 import doctest
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+import clnd
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 README = CHECKOUT / "README.md"
@@ -46,3 +51,32 @@ def test_the_test_command_is_what_ci_runs():
     script = (CHECKOUT / ".ci" / "run").read_text(encoding="utf-8")
     assert "pip\" install --quiet '.[cpu,test]'" in script
     assert '/env/bin/pytest"' in script
+
+
+def test_the_operator_to_add():
+    """The declaration is all: function, kernel and gradient follow. In a process of its own, since an operator stays declared."""
+    (declaration,) = re.findall(
+        r"^```python\n(.*?)^```", (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    code = f"""
+import doctest
+import numpy as np
+from clnd import ops
+exec({declaration!r}, vars(ops.mathematics))  # as if the file ended with it
+import clnd
+from clnd import autograd, nd
+from clnd.nd.wrapping import wrap
+operator = ops.registry["gaussian"]
+nd.gaussian = wrap(operator, "gaussian")
+test = doctest.DocTestParser().get_doctest(operator.__doc__, {{}}, "gaussian", None, 0)
+assert test.examples and not doctest.DocTestRunner().run(test).failed
+x = nd.array([0.5, -1.0], dtype="float32")
+x.attach_grad()
+with autograd.record():
+    y = nd.gaussian(x)
+y.backward()
+np.testing.assert_allclose(x.grad.asnumpy(), -2 * x.asnumpy() * operator.numpy(x.asnumpy()), rtol=1e-6)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(clnd.__file__).parent.parent)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
