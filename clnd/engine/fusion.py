@@ -6,14 +6,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import launch, reduce
 from .code import Expression
 from .dtypes import Scalar
-from .layout import Layout, Shape, broadcast, compact, is_compact
+from .launch import Place
+from .layout import Layout, Shape, broadcast, compact, is_compact, repeats
 from .reduce import Folding
 from .value import How, Operation, Record, Step, Value, state
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from clnd.opencl import Device
 
 MAX_DEPTH = 64  # longest chain that may wait; also bounds the recursion below
-MAX_ARRAYS = 20  # arrays one kernel reads: OpenCL promises room for 1 KiB of arguments
+MAX_ARRAYS = 20  # arrays one kernel reads
+MAX_ARGUMENTS = 1024  # bytes of arguments that OpenCL promises room for
 MAX_TERMS = 160  # a larger kernel takes longer to compile than it saves
 
 lock = threading.RLock()
@@ -61,6 +64,23 @@ class ApplyTerm:
 Term = ArrayTerm | NumberTerm | ApplyTerm
 
 
+class Member(NamedTuple):
+    """A waiting value that a kernel computes.
+
+    Attributes
+    ----------
+    value : Value
+    term : int
+        The term that it is, or for a view that it is of.
+    place : Layout or None
+        How a compact array of the value lies over the kernel's shape; None if the kernel cannot store it.
+    """
+
+    value: Value
+    term: int
+    place: Layout | None
+
+
 class Cut(Exception):
     """Raised while a kernel is put together: `value` must be computed by a kernel of its own first."""
 
@@ -75,11 +95,11 @@ class Fusion:
     def __init__(self, shape: Shape, device: Device) -> None:
         self.shape, self.device = shape, device
         self.terms: list[Term] = []
-        self.members: dict[int, tuple[Value, int | None]] = {}  # waiting values inside, each with its term where it has the kernel's shape
+        self.members: dict[int, Member] = {}  # the waiting values inside
         self._memo: dict[Any, int] = {}
         self._chains: dict[int, Chain] = {}
         self._weights: list[tuple[int, Value]] = []
-        self._arrays = 0
+        self._arrays = self._numbers = 0
 
     def add(self, value: Value, chain: Chain = ()) -> int:
         """The term of `value` seen through the views of `chain`. Raises Cut where that takes another kernel first."""
@@ -95,7 +115,7 @@ class Fusion:
             if source.strides is None and source.record.dear and source.size < value.size:
                 raise Cut(source)
             index = self.add(source, (Step(how.function, how.arguments, value), *chain))
-            self.members.setdefault(id(value), (value, None))
+            self.members.setdefault(id(value), Member(value, index, None))
         elif isinstance(how, Folding):
             raise Cut(value)
         else:
@@ -103,12 +123,14 @@ class Fusion:
             assert how is not None
             if record.dear and self._chains.setdefault(id(value), chain) != chain:
                 raise Cut(value)  # wanted from two sides: computing it twice is dearer than storing it
-            before = self._arrays
+            before = len(self.terms)
             operands = tuple(self._operand(record, i, x, value, chain) for i, x in enumerate(record.inputs))
             index = self._append(ApplyTerm(how, operands))
-            self.members[id(value)] = (value, index if not chain else None)
-            self._weights.append((self._arrays - before, value))
-            if self._arrays > MAX_ARRAYS or len(self.terms) > MAX_TERMS:
+            known = self.members.get(id(value))
+            if known is None or known.place is None:
+                self.members[id(value)] = Member(value, index, _spread(value, chain))
+            self._weights.append((len(self.terms) - before, value))
+            if self._arrays > MAX_ARRAYS or len(self.terms) > MAX_TERMS or not self._has_room(1):
                 raise Cut(self._heaviest(value))
         self._memo[key] = index
         return index
@@ -122,6 +144,7 @@ class Fusion:
             key = (id(record), position)
             if key not in self._memo:
                 self._memo[key] = self._append(NumberTerm(x, record.how.operands[position]))  # type: ignore[union-attr]
+                self._numbers += 1
             return self._memo[key]
         if x.shape == value.shape:
             return self.add(x, chain)
@@ -147,55 +170,73 @@ class Fusion:
         self.terms.append(term)
         return len(self.terms) - 1
 
+    def _has_room(self, outputs: int) -> bool:
+        """Do the arguments of the arrays, this many outputs and the numbers fit?"""
+        number = 4 if prod(self.shape) < 2**31 - 2**20 else 8
+        array = 8 + number * (1 + len(self.shape))  # a pointer, a start, and a stride for each axis
+        return (self._arrays + outputs + 1) * array + 8 * (self._numbers + len(self.shape) + 3) <= MAX_ARGUMENTS
+
     def _heaviest(self, last: Value) -> Value:
-        """Of the values put together so far, the one that reads most arrays (else the last): the place to divide a kernel."""
-        top = self._weights[-1][1]
-        inner = [(weight, value) for weight, value in self._weights if value is not top and weight <= MAX_ARRAYS]
+        """Of the values put together so far, the one that took most terms (else the last): the place to divide a kernel."""
+        inner = [(weight, value) for weight, value in self._weights if value is not last]
         return max(inner, key=lambda pair: pair[0], default=(0, last))[1]
 
-    def kept(self, targets: Iterable[Value], root: Record | None = None) -> list[tuple[Value, int]]:
+    def kept(self, targets: Iterable[Value], root: Record | None = None) -> list[Member]:
         """The values to store beside `targets` (or beside the output of `root`, which reads them): those that somebody
         outside holds, or that a gradient rule will read and that are dear.
 
         What is cheap and only a gradient rule reads is left waiting: the backward kernel computes it again, which costs
         less than writing it to memory and reading it back.
         """
-        self._memo.clear()  # it refers to values, and references are counted below
+        self._memo.clear()  # these refer to values, and references are counted below
+        self._chains.clear()
         self._weights.clear()
         wanted = {id(value) for value in targets}
-        members = sorted(self.members.values(), key=lambda member: -member[0].record.order)  # type: ignore[union-attr]
-        holders = dict(zip((id(value) for value, _ in members), _holders(members), strict=True))
-        for record in (root, *(value.record for value, _ in members)):
+        members = sorted(self.members.values(), key=lambda member: -member.value.record.order)  # type: ignore[union-attr]
+        holders = dict(zip((id(member.value) for member in members), _holders(members), strict=True))
+        for record in (root, *(member.value.record for member in members)):
             for x in record.inputs if record is not None else ():
                 if id(x) in holders:
                     holders[id(x)] -= 1
         saved: set[int] = set()  # read by a gradient rule of a record in here, or by one that is left waiting
         if root is not None and root.traced and not root.freed:
             saved.update(id(root.inputs[i]) for i in root.op.saves(root)[0])
-        result = []
-        for value, index in members:
-            record = value.record
+        result: list[Member] = []
+        for member in members:
+            value, record = member.value, member.value.record
             assert record is not None
             outside = holders[id(value)] > 0
             positions, reads_output = record.op.saves(record) if record.traced and not record.freed else (frozenset[int](), False)
-            if id(value) in wanted:
-                pass
-            elif index is not None and (outside or reads_output or (id(value) in saved and record.op.dear)):
-                result.append((value, index))
-            elif outside or id(value) in saved:  # left waiting, with all that it reads
-                positions = frozenset(range(len(record.inputs)))
+            if id(value) not in wanted and (outside or reads_output or id(value) in saved):
+                storable = member.place is not None and self._has_room(len(wanted) + len(result) + 1)
+                if storable and (outside or reads_output or record.op.dear):
+                    result.append(member)
+                else:  # left waiting, with all that it reads
+                    positions = frozenset(range(len(record.inputs)))
+                    record.dear = record.dear or outside  # who holds it will ask again: next time it is stored
             saved.update(id(record.inputs[i]) for i in positions)
         return result
 
 
-def _references(members: list[tuple[Any, int | None]]) -> list[int]:
+def _spread(value: Value, chain: Chain) -> Layout | None:
+    """How a compact array of `value` lies when seen through a chain of views; None where that shows it not whole, or repeated."""
+    place: Layout | None = compact(value.shape)
+    for step in chain:
+        if place is not None:
+            place = step.function(place, *step.arguments)
+    if place is None or prod(place.shape) != value.size or repeats(place):
+        return None
+    return place
+
+
+def _references(members: list[Any]) -> list[int]:
     return [sys.getrefcount(member[0]) for member in members]
 
 
-_ALONE = _references([(object(), None)])[0]  # what the counting itself adds; interpreters differ
+_ALONE = _references([(object(),)])[0]  # what the counting itself adds; interpreters differ
 
 
-def _holders(members: list[tuple[Value, int | None]]) -> list[int]:
+def _holders(members: list[Member]) -> list[int]:
     """How many references to each value there are besides those of `members` itself."""
     return [count - _ALONE for count in _references(members)]
 
@@ -265,22 +306,32 @@ def _try_both(targets: list[Value], other: Value) -> Fusion | None:
 
 
 def _run(fusion: Fusion, targets: list[Value]) -> None:
-    outputs = [(value, fusion.members[id(value)][1]) for value in targets] + fusion.kept(targets)
+    outputs = [fusion.members[id(value)] for value in targets] + fusion.kept(targets)
     record = targets[0].record
     assert record is not None
     with launch.blame(record.op.name, lambda: record.line):
-        places = launch.elementwise(fusion, [index for _, index in outputs if index is not None])
-    for (value, _), place in zip(outputs, places, strict=True):
-        value.place(place, compact(value.shape))
+        places = room_for(outputs)
+        launch.elementwise(fusion, [member.term for member in outputs], places)
+    stored(outputs, places)
     finish(fusion)
+
+
+def room_for(members: list[Member]) -> list[Place]:
+    """New buffers for the values of `members`, each with the layout that the kernel sees it in."""
+    return [(m.value.device.allocate(m.value.size * m.value.dtype.itemsize), m.place) for m in members if m.place is not None]
+
+
+def stored(members: list[Member], places: list[Place]) -> None:
+    """After a launch: the values of `members` lie in these places."""
+    for member, (buffer, _) in zip(members, places, strict=True):
+        member.value.place(buffer, compact(member.value.shape))
 
 
 def finish(fusion: Fusion) -> None:
     """After a launch: free what the records in `fusion` need no more, the youngest first."""
-    records = sorted((value.record for value, _ in fusion.members.values() if value.record), key=lambda record: -record.order)
+    records = sorted((member.value.record for member in fusion.members.values() if member.value.record), key=lambda record: -record.order)
     fusion.members.clear()
     fusion.terms.clear()
-    fusion._weights.clear()
     for record in records:
         output = record.output()
         if output is None:
@@ -293,11 +344,11 @@ def _evaluate_view(value: Value) -> None:
     record = value.record
     assert record is not None
     source, how = record.inputs[0], record.how
-    assert isinstance(how, Step)
     evaluate(source)
     layout = how.function(source.layout, *how.arguments)
     if layout is None:
-        source = copied(source)
+        with launch.blame(record.op.name, lambda: record.line):
+            source = copied(source)
         layout = how.function(source.layout, *how.arguments)
     value.place(source.buffer, layout)
     _done(record, value)
@@ -305,18 +356,18 @@ def _evaluate_view(value: Value) -> None:
 
 def _evaluate_folding(value: Value) -> None:
     record = value.record
-    assert record is not None
-    how = record.how
-    assert isinstance(how, Folding)
+    assert record is not None and isinstance(record.how, Folding)
+    how, (data,) = record.how, record.inputs
     with launch.blame(record.op.name, lambda: record.line):
-        # The input goes by no name here: whether others hold it is about to be counted.
-        shape, device = record.inputs[0].shape, record.inputs[0].device
-        fusion, index = assemble(shape, device, lambda fusion: fusion.add(record.inputs[0]))
+        fusion, index = assemble(data.shape, data.device, lambda fusion: fusion.add(data))
+        if value.strides is not None:
+            return
+        del data
         kept = fusion.kept((), record)
-        place, places = reduce.fold(fusion, index, how, [index for _, index in kept])
-    for (other, _), buffer in zip(kept, places, strict=True):
-        other.place(buffer, compact(other.shape))
-    value.place(place, compact(value.shape))
+        places = room_for(kept)
+        buffer = reduce.fold(fusion, index, how, [member.term for member in kept], places)
+    stored(kept, places)
+    value.place(buffer, compact(value.shape))
     _done(record, value)
     finish(fusion)
 
@@ -328,8 +379,9 @@ def copied(value: Value) -> Value:
         fusion = Fusion(value.shape, value.device)
         index = fusion.add(value)
         result = Value(value.shape, value.dtype, value.device)
-        (place,) = launch.elementwise(fusion, [index])
-        return result.place(place, compact(value.shape))
+        buffer = value.device.allocate(value.size * value.dtype.itemsize)
+        launch.elementwise(fusion, [index], [(buffer, compact(value.shape))])
+        return result.place(buffer, compact(value.shape))
 
 
 def ready(value: Value) -> Value:
@@ -347,13 +399,23 @@ def gathered(value: Value) -> Value:
 def defer(
     op: Operation, how: How, inputs: tuple[Any, ...], attrs: dict[str, Any], shape: Shape, dtype: np.dtype[Any], device: Device
 ) -> Value:
-    """A value that waits for a record of this call; launched now if that is due."""
+    """A value that waits for a record of this call.
+
+    A reduction, and what keeps far more memory alive than its own, is launched with the next operation of the thread. Not at once: by then
+    the temporaries of the call are gone, so that counting references tells what else the kernel should store.
+    """
+    if state.due is not None:
+        due, state.due = state.due(), None
+        if due is not None:
+            evaluate(due)
     value = Value(shape, dtype, device)
     record = value.record = Record(op, inputs, attrs, value, how)
     if value.strides is not None:  # empty: there is nothing to compute
         _done(record, value)
     elif state.eager or record.depth > MAX_DEPTH:
         evaluate(value)
+    elif record.hoards or type(how) is Folding:
+        state.due = record.output
     return value
 
 

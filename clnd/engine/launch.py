@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,12 +13,14 @@ from clnd.errors import DeviceError, MXNetError
 
 from . import code
 from .dtypes import INFO, float64
-from .layout import Layout, Shape, compact, extent, merge, row_major
+from .layout import Layout, Shape, extent, merge, row_major
 
 if TYPE_CHECKING:
     from clnd.opencl import Buffer, Device, Kernel
 
     from .fusion import Fusion, Term
+
+Place: TypeAlias = "tuple[Buffer, Layout]"
 
 _kernels: dict[Any, Kernel] = {}
 
@@ -150,7 +152,7 @@ def index_type(layouts: Sequence[Layout], total: int) -> str:
     return "int" if max([total, *(extent(layout) for layout in layouts)]) < 2**31 - 2**20 else "long"
 
 
-def elementwise(fusion: Fusion, outputs: list[int], places: list[tuple[Buffer, Layout]] | None = None) -> list[Buffer]:
+def elementwise(fusion: Fusion, outputs: list[int], places: list[Place]) -> None:
     """Launch the kernel of a fusion.
 
     Parameters
@@ -158,20 +160,14 @@ def elementwise(fusion: Fusion, outputs: list[int], places: list[tuple[Buffer, L
     fusion : Fusion
     outputs : list of int
         The terms to store.
-    places : list of (Buffer, Layout), optional
-        Where to store them; else in new buffers.
-
-    Returns
-    -------
-    list of Buffer
+    places : list of (Buffer, Layout)
+        Where to store them.
     """
     device, shape = fusion.device, fusion.shape
     traits = device.traits
     terms = Terms(fusion, traits.lanes)
     dtypes = [fusion.terms[i].dtype for i in outputs]
     size = prod(shape)
-    if places is None:
-        places = [(device.allocate(size * dtype.itemsize), compact(shape)) for dtype in dtypes]
     layouts = [layout for _, layout in places] + [array.layout for array in terms.arrays]
     walk = Walk.over(layouts, range(len(shape)), shape)
     kinds = tuple(walk.kind(i) for i in range(len(layouts)))
@@ -193,7 +189,6 @@ def elementwise(fusion: Fusion, outputs: list[int], places: list[tuple[Buffer, L
     if dims:
         arguments += walk.sizes
     kernel(*grid(traits, size), *arguments)
-    return [buffer for buffer, _ in places]
 
 
 def grid(traits: Any, size: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:

@@ -115,6 +115,11 @@ def merge(shape: Shape, strides: Sequence[Sequence[int]]) -> tuple[list[int], li
     return sizes, rows
 
 
+def repeats(layout: Layout) -> bool:
+    """Does one position hold several elements?"""
+    return any(s == 0 and n > 1 for n, s in zip(layout.shape, layout.strides, strict=True))
+
+
 def extent(layout: Layout) -> int:
     """One past the largest position that the layout reaches."""
     if 0 in layout.shape:

@@ -53,7 +53,7 @@ class Folding:
     compensated: bool = False
 
 
-def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], divide: bool = True) -> tuple[Buffer, list[Buffer]]:
+def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], places: list[launch.Place], divide: bool = True) -> Buffer:
     """Launch a reduction.
 
     Parameters
@@ -64,14 +64,16 @@ def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], divide: b
         The term to fold.
     how : Folding
     outputs : list of int
-        Terms to store on the way, as compact arrays of the fusion's shape.
+        Terms to store on the way.
+    places : list of (Buffer, Layout)
+        Where to store them.
     divide : bool
         May the folded axes be divided between work-items, at the price of a second launch?
 
     Returns
     -------
-    folded, stored
-        A compact buffer over the kept axes, and one for each of `outputs`.
+    Buffer
+        Compact over the kept axes.
     """
     device, shape = fusion.device, fusion.shape
     traits = device.traits
@@ -85,9 +87,8 @@ def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], divide: b
 
     terms = launch.Terms(fusion, traits.lanes)
     dtypes = [fusion.terms[i].dtype for i in outputs]
-    places = [device.allocate(prod(shape) * dtype.itemsize) for dtype in dtypes]
     buffer = device.allocate(segments * keep * result.itemsize)
-    layouts = [compact(shape)] * len(outputs) + [array.layout for array in terms.arrays]
+    layouts = [layout for _, layout in places] + [array.layout for array in terms.arrays]
     vectors = launch.Walk.over(layouts, folded if inner else kept, shape)
     steps = launch.Walk.over(layouts, kept if inner else folded, shape)
     kinds = tuple(vectors.kind(i) for i in range(len(layouts)))
@@ -99,7 +100,8 @@ def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], divide: b
         kernel = launch._kernels[key] = _kernel(device, terms, index, how, outputs, dtypes, kinds, dims, number, inner, result)
 
     arguments: list[Any] = [buffer, keep, length]
-    for i, (place, layout) in enumerate(zip([*places, *(a.source.buffer for a in terms.arrays)], layouts, strict=True)):
+    buffers = [place for place, _ in places] + [array.source.buffer for array in terms.arrays]
+    for i, (place, layout) in enumerate(zip(buffers, layouts, strict=True)):
         arguments += [place, layout.offset, *steps.rows[i]]
         if kinds[i] not in ("linear", "same"):
             arguments += vectors.rows[i]
@@ -110,7 +112,7 @@ def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], divide: b
     kernel(*_grid(traits, inner, keep, length, segments), *arguments)
     if segments > 1:
         buffer = _join(device, buffer, (segments, keep), how)
-    return buffer, places
+    return buffer
 
 
 def _join(device: Device, partial: Buffer, shape: Shape, how: Folding) -> Buffer:
@@ -121,7 +123,7 @@ def _join(device: Device, partial: Buffer, shape: Shape, how: Folding) -> Buffer
     value = Value(shape, how.common, device).place(partial, compact(shape))
     fusion = Fusion(shape, device)
     again = Folding(how.name, (0,), how.code, how.identity, how.common, how.result, how.compensated)
-    return fold(fusion, fusion.add(value), again, [], divide=False)[0]
+    return fold(fusion, fusion.add(value), again, [], [], divide=False)
 
 
 def _segments(traits: Any, inner: bool, keep: int, length: int) -> int:

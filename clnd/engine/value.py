@@ -33,9 +33,11 @@ class _State(threading.local):
 
     recording = False
     training = False
+    due: weakref.ref[Value] | None = None  # a waiting value to launch with the next operation: see `fusion.defer`
     eager = os.environ.get("CLND_EAGER", "0") not in ("", "0")
 
 
+LARGE = 1 << 20  # bytes
 state = _State()
 _orders = itertools.count()
 
@@ -118,7 +120,8 @@ class Value:
 
     def place(self, buffer: Buffer | None, layout: Layout) -> Value:
         """Say where the elements lie from now on; they wait no more."""
-        self.buffer, self.strides, self.offset = buffer, layout.strides, layout.offset
+        self.buffer, self.offset = buffer, layout.offset
+        self.strides = layout.strides  # last: it says to other threads that the rest is there
         return self
 
     def twin(self) -> Value:
@@ -129,9 +132,15 @@ class Value:
     def stand_in(self) -> Value:
         """What the tape keeps of a value whose elements no rule reads: its shape, dtype and place in the graph."""
         other = Value(self.shape, self.dtype, self.device)
+        if self.strides is None and self.record is not None and self.record.kept_output is None:
+            self.record.kept_output = other.blank()
         other.strides = ()
         other.record, other.leaf = self.record, self.leaf
         return other
+
+    def blank(self) -> Value:
+        """A value of the same shape, dtype and device without anything else."""
+        return Value(self.shape, self.dtype, self.device)
 
     def __repr__(self) -> str:
         how = "waits" if self.strides is None else "ready"
@@ -164,6 +173,8 @@ class Record:
         The longest chain of waiting records below this one; bounded by `fusion.MAX_DEPTH`.
     dear : bool
         Would computing this a second time cost more than storing it? (True if any waiting input is dear, too.)
+    hoards : bool
+        Does this keep a large buffer alive for a small output?
     traced, freed : bool
         Is this on a tape? Has a backward pass given its part of the tape back?
     kept_output : Value or None
@@ -176,6 +187,7 @@ class Record:
         "dear",
         "depth",
         "freed",
+        "hoards",
         "how",
         "inputs",
         "kept_output",
@@ -188,6 +200,7 @@ class Record:
 
     depth: int
     dear: bool
+    hoards: bool
     traced: bool
 
     def __init__(
@@ -199,7 +212,7 @@ class Record:
         self.site = user_site()
         self.freed = False
         self.kept_output: Value | None = None
-        depth, dear, traced = 0, op.dear, False
+        depth, dear, traced, hoards = 0, op.dear, False, False
         recording = state.recording
         for x in inputs:
             if isinstance(x, Value):
@@ -210,7 +223,9 @@ class Record:
                         dear = dear or below.dear
                     traced = traced or below.traced
                 traced = traced or x.leaf is not None
-        self.depth, self.dear, self.traced = depth + 1, dear, traced and recording
+                if x.buffer is not None and x.buffer.size > LARGE:
+                    hoards = hoards or x.buffer.size > 8 * output.size * output.dtype.itemsize
+        self.depth, self.dear, self.traced, self.hoards = depth + 1, dear, traced and recording, hoards
 
     @property
     def line(self) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -279,7 +280,7 @@ class Elementwise(Operator):
         self.code, self.promote, self.conditions = code, promote, conditions
         self.result = None if result is None else np.dtype(result)
         self._expressions: dict[Any, Expression] = {}
-        self.numbers = tuple(name for name in self.attributes if any(name in text for text in code.values()))
+        self.numbers = tuple(name for name in self.attributes if any(re.search(rf"\b{name}\b", text) for text in code.values()))
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Value:
         """Make a waiting value; checks shapes, dtypes and devices."""
