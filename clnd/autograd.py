@@ -5,13 +5,13 @@ Nothing here knows an operator: each record's operator gives the gradients of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from clnd import engine, ops
 from clnd.engine import Record, Value, state
-from clnd.errors import MXNetError, ShapeError
+from clnd.errors import DTypeError, MXNetError, ShapeError
+from clnd.ops.declare import converted
 
 from .ndarray import Leaf, NDArray
 
@@ -35,15 +35,23 @@ __all__ = [
 # What is recorded, and how.
 
 
-@contextmanager
-def _scope(recording: bool | None, training: bool | None) -> Iterator[None]:
-    before = state.recording, state.training
-    state.recording = before[0] if recording is None else recording
-    state.training = before[1] if training is None else training
-    try:
-        yield
-    finally:
-        state.recording, state.training = before
+class _scope:
+    """A `with` block in which this thread records, trains, or not (None: as before). It may be entered again, also within itself."""
+
+    def __init__(self, recording: bool | None, training: bool | None) -> None:
+        self._wanted = recording, training
+        self._before: list[tuple[bool, bool]] = []
+
+    def __enter__(self) -> None:
+        recording, training = self._wanted
+        self._before.append((state.recording, state.training))
+        if recording is not None:
+            state.recording = bool(recording)
+        if training is not None:
+            state.training = bool(training)
+
+    def __exit__(self, *error: object) -> None:
+        state.recording, state.training = self._before.pop()
 
 
 def record(train_mode: bool = True) -> Any:
@@ -318,7 +326,7 @@ def _walk(
 
 def _free(record: Record) -> None:
     record.freed, record.kept_output = True, None
-    if record.how is None:  # launched; what still waits keeps its inputs until it is
+    if record.how is None or record.output() is None:  # what somebody may still ask for keeps its inputs until it is launched
         record.inputs = ()
 
 
@@ -386,13 +394,26 @@ class _Part:
         return [(record.inputs[0], _Parts({record.attrs["index"]: dz}))]
 
 
+def _part(whole: Value, index: int, value: Value) -> Value:
+    """`value` with its place in the graph: output number `index` of the call that made `whole`."""
+    output = value.twin()
+    output.record = Record(_Part(), (whole,), {"index": index}, output)
+    return output
+
+
 class _Call(_Part):
-    """The operator of one call of a Function: what it computed lies in the Function's hands."""
+    """The operator of one call of a Function: what it computed lies in the Function's hands.
+
+    Outputs are saved for backward before they have a place in the graph. When the gradient is recorded, `backward` finds them with it.
+    """
 
     def __init__(self, function: Function, outputs: Sequence[NDArray]) -> None:
         self.function = function
         self.name = type(function).__name__
         self.outputs = [(x.shape, x.value.dtype, x.context) for x in outputs]
+        values = [x.value for x in outputs]
+        saved = enumerate(function.saved_tensors)
+        self.saved = {i: values.index(x.value) for i, x in saved if isinstance(x, NDArray) and x.value in values}
 
     def gradients(self, record: Record, dz: Any) -> list[tuple[Value, Any]]:
         """What the Function's `backward` makes of all that has arrived."""
@@ -401,7 +422,15 @@ class _Call(_Part):
             NDArray(dz[i] if i in dz else full(shape=shape, value=0, dtype=dtype, device=context.device), context)
             for i, (shape, dtype, context) in enumerate(self.outputs)
         ]
-        found = self.function.backward(*given)
+        saved = self.function.saved_tensors
+        if state.recording and (whole := record.output()) is not None:
+            self.function.saved_tensors = tuple(
+                NDArray(_part(whole, self.saved[i], x.value), x.context) if i in self.saved else x for i, x in enumerate(saved)
+            )
+        try:
+            found = self.function.backward(*given)
+        finally:
+            self.function.saved_tensors = saved
         found = [found] if not isinstance(found, (list, tuple)) else found
         if len(found) != len(record.inputs):
             raise MXNetError(f"{self.name}.backward returned {len(found)} gradients for {len(record.inputs)} inputs")
@@ -409,9 +438,11 @@ class _Call(_Part):
         for i, (x, dx) in enumerate(zip(record.inputs, found, strict=True)):
             if not x.traced or dx is None:
                 continue
+            if not isinstance(dx, NDArray):
+                raise DTypeError(f"{self.name}.backward: gradient {i} is a {type(dx).__name__}, neither an NDArray nor None")
             if dx.shape != x.shape:
                 raise ShapeError(f"{self.name}.backward: gradient {i} has shape {dx.shape}, its input {x.shape}")
-            results.append((x, dx.value))
+            results.append((x, converted(dx.value, x.dtype)))
         return results
 
 
@@ -438,10 +469,8 @@ class Function:
     array([0.25], dtype=float32)
     """
 
+    saved_tensors: tuple[Any, ...] = ()
     _called = False
-
-    def __init__(self) -> None:
-        self.saved_tensors: tuple[Any, ...] = ()
 
     def save_for_backward(self, *args: Any) -> None:
         """Keep arrays for `backward`, which finds them in `saved_tensors`."""
@@ -473,10 +502,5 @@ class Function:
         whole = values[0].stand_in()
         whole.leaf = None
         whole.record = Record(_Call(self, results), tuple(x.value.stand_in() for x in inputs), {}, whole)
-        recorded = []
-        for index, (value, result) in enumerate(zip(values, results, strict=True)):
-            engine.evaluate(value)
-            output = value.twin()
-            output.record = Record(_Part(), (whole,), {"index": index}, output)
-            recorded.append(NDArray(output, result.context))
-        return recorded
+        engine.evaluate(*values)
+        return [NDArray(_part(whole, index, value), result.context) for index, (value, result) in enumerate(zip(values, results, strict=True))]

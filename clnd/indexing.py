@@ -94,7 +94,7 @@ def read_key(key: Any, shape: Shape, array_type: type) -> Selection:
     whole = tuple(count) == shape and all(s == 1 for s in step)
     # Elements lie together where only axes of one element stand before the first partly selected one, and whole axes after it.
     several = next((i for i, n in enumerate(count) if n != 1), len(shape))
-    shared = bool(shape) and all(count[i] == shape[i] for i in range(several + 1, len(shape))) and all(s == 1 for s in step[several:])
+    shared = all(count[i] == shape[i] for i in range(several + 1, len(shape))) and all(s == 1 for s in step[several:])
     return Selection(tuple(begin), tuple(count), tuple(step), tuple(seen), shared, whole and tuple(seen) == shape)
 
 

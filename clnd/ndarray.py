@@ -12,7 +12,7 @@ import numpy as np
 
 from clnd import engine
 from clnd.engine import Value, dtypes, state
-from clnd.engine.layout import Shape
+from clnd.engine.layout import Shape, repeats
 from clnd.errors import DTypeError, MXNetError, ShapeError
 from clnd.ops import registry
 from clnd.ops.shape import Steps, region, selected
@@ -41,7 +41,7 @@ class Leaf:
         """Take what arrived in a backward pass; None stands for zeros."""
         if dz is None:
             dz = registry["zeros_like"](self.gradient.value)
-        self.gradient.replace(self.gradient.value + dz if self.req == "add" else dz)
+        self.gradient._write(self.gradient.value + dz if self.req == "add" else dz)
 
 
 class NDArray:
@@ -103,7 +103,7 @@ class NDArray:
         if base is None:
             return self._own
         seen = base.value
-        if self._cached is not None and self._cached[0] is seen:
+        if self._cached is not None and self._cached[0] is seen and not self._cached[1].record.freed:  # type: ignore[union-attr]
             return self._cached[1]
         value = selected(seen, self._steps)
         # Only a recorded view is remembered: it has a place in the graph. Another would only keep the base from being written in place.
@@ -155,9 +155,12 @@ class NDArray:
             engine.evaluate(source)  # lets go of the buffer that is to be written
         place = region(self._own.layout, steps)
         slot = engine.Slot(self._own)
-        if place is None or not engine.held_alone(slot):
+        if place is None or repeats(self._own.layout) or not engine.held_alone(slot):
             return False
-        engine.write_region(slot, place, source)
+        site = engine.user_site()
+        with engine.blame("assign", lambda: engine.describe_site(site)):
+            engine.write_region(slot, place, source)
+        self._own.record = None  # what it was computed from is not what it holds now
         return True
 
     # What it is.
@@ -397,9 +400,9 @@ class NDArray:
         value = self._operand(source)
         if value.shape != target:
             value = _fitted(value, target, self.shape, key)
-        if isinstance(source, NDArray) and source._base is self and source._steps == steps:
+        if isinstance(source, NDArray) and source._base is self and source._steps in (steps, selection.steps(one_element=True)):
             return  # `x[i] += 1` has written through the view x[i] already
-        if value.buffer is not None and value.buffer is self.value.buffer:
+        if value.buffer is not None and value.buffer is self.value.buffer and not (state.recording and value.traced):
             value = engine.copied(value)
         self._write(value, steps)
 
@@ -465,6 +468,8 @@ class NDArray:
             raise ShapeError(f"grad_req {req!r} is not one of 'write', 'add', 'null'")
         if gradient.shape != self.shape:
             raise ShapeError(f"a gradient of shape {gradient.shape} does not fit an array of shape {self.shape}")
+        if gradient.value.device is not self.value.device:
+            raise MXNetError(f"the array is on {self.context}, its gradient on {gradient.context}; use as_in_context()")
         own = _alias(self.value)
         self._base, self._steps, self._cached = None, (), None
         own.leaf = self._leaf = Leaf(gradient, req)

@@ -31,14 +31,14 @@
 ## Rounding to half and back: every operator on float16 computes in float and rounds its result once.
 <%def name="rounding(lanes, fp64)">\
 <% n = "" if lanes == 1 else lanes %>\
-inline float${n} round_half(float${n} x)
+inline float${n} round_half_float${n}(float${n} x)
 {
     ushort${n} bits;
     vstore_half${n}_rte(x, 0, (half *)&bits);
     return vload_half${n}(0, (const half *)&bits);
 }
 % if fp64:
-inline float${n} round_half_double(double${n} x)
+inline float${n} round_half_double${n}(double${n} x)
 {
     ushort${n} bits;
     vstore_half${n}_rte(x, 0, (half *)&bits);

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import clnd
-from clnd.cli import app
+from clnd.cli import app, doctor
 from clnd.cli.expression import Expression, ExpressionError
 from clnd.opencl import advice, inspect
 
@@ -153,6 +153,18 @@ class TestDoctor:
         found = inspect.survey()
         assert found.error == "listing the devices kills the process (SIGSEGV)"
         assert found.devices == []
+
+    @pytest.mark.parametrize(("error", "first"), [("loading it kills the process (SIGSEGV)", True), ("file too short", False)])
+    def test_a_library_that_kills_comes_before_all_else(self, error, first, tmp_path):
+        file = tmp_path / "driver.icd"
+        icd = inspect.IcdReport(str(file), "driver.so", True, error)
+        found = doctor._problems(inspect.Survey(error="it died"), [icd], [])
+        assert found[0 if first else -1].remedy == f"mv {file} {file}.off"
+        assert "it died" in [finding.problem for finding in found]
+
+    def test_a_library_that_does_not_load_is_no_problem_beside_a_device(self, first):
+        icd = inspect.IcdReport("driver.icd", "driver.so", True, "file too short")
+        assert not [finding for finding in doctor._problems(inspect.Survey(devices=[first]), [icd], []) if "driver" in finding.problem]
 
     def test_rights(self, tmp_path, monkeypatch):
         file = tmp_path / "renderD128"

@@ -8,6 +8,9 @@ import programs
 from clnd import autograd, engine, nd
 from programs import FLOATS, Known, Mirror, Program
 
+# A program with its backward pass is a good deal of compiling.
+fewer = settings(max_examples=max(10, settings().max_examples * 2 // 5))
+
 
 def compare(name: str, got: np.ndarray, known: Known) -> None:
     """Check shape and dtype, and each value within the bound that the mirror gives."""
@@ -56,6 +59,7 @@ def test_lazy_and_eager_and_recorded_programs_give_the_same_bits(program: Progra
         assert other == lazy, f"eager, recorded = {how}"
 
 
+@fewer
 @given(programs.programs(dtypes=FLOATS, wild=True))
 def test_lazy_and_eager_programs_have_gradients_of_the_same_bits(program: Program):
     assume(program.leaves)
@@ -64,6 +68,7 @@ def test_lazy_and_eager_programs_have_gradients_of_the_same_bits(program: Progra
         assert [bits(gradient) for gradient in program.gradients()] == lazy
 
 
+@fewer
 @given(programs.programs(dtypes=("float64",), smooth=True))
 def test_gradients_are_those_of_the_complex_step(program: Program):
     """Along a drawn direction d, the derivative of an analytic f is Im(f(x + ihd)) / h, without cancellation for however small an h."""

@@ -142,17 +142,16 @@ def _problems(survey: inspect.Survey, icds: list[inspect.IcdReport], rights: lis
     found = []
     usable = [device for device in survey.devices if device.usable]
     intel = [advice.installed(name) for name in ("intel-opencl-rt", "intel-cmplr-lib-rt")]
+    # Where a device works, a driver that does not load is no problem: the loader leaves it out by itself.
+    broken = [icd for icd in icds if icd.read and icd.error is not None and not usable]
+    found += [_broken(icd) for icd in broken if icd.kills]
     if survey.error is not None:
         found.append(Finding(survey.error, _remedy_for_error()))
     elif not usable:
         found.append(Finding("there is no usable device", advice.cpu_driver()))
     if intel[0] and not intel[1]:
         found.append(Finding("Intel's runtime lacks a part", "pip install intel-cmplr-lib-rt"))
-    found += [
-        Finding(f"{icd.library} cannot be loaded: {icd.error}", f"reinstall the driver that {icd.file} belongs to")
-        for icd in icds
-        if icd.read and icd.error is not None
-    ]
+    found += [_broken(icd) for icd in broken if not icd.kills]
     found += [Finding(f"you may not use {right.file}", right.advice) for right in rights if right.advice is not None]
     if not any(device.kind == "gpu" for device in usable):
         if any("rusticl" in icd.library.casefold() for icd in icds) and not os.environ.get("RUSTICL_ENABLE") and rights:
@@ -163,6 +162,12 @@ def _problems(survey: inspect.Survey, icds: list[inspect.IcdReport], rights: lis
     if usable and usable[0].software:
         found.append(Finding(f"{usable[0].device} is a GPU in software, which is slow", advice.cpu_driver()))
     return found
+
+
+def _broken(icd: inspect.IcdReport) -> Finding:
+    sudo = "" if os.access(Path(icd.file).parent, os.W_OK) else "sudo "
+    problem = f"{icd.library} cannot be loaded: {icd.error}; reinstall the driver that {icd.file} belongs to, or leave it out"
+    return Finding(problem, f"{sudo}mv {icd.file} {icd.file}.off")
 
 
 def _remedy_for_error() -> str:

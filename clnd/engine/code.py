@@ -41,10 +41,10 @@ class Expression:
     result: np.dtype[Any]
 
 
-_LIMITS = {  # the floats that convert to each integer type: from, below, and the one that stands for all others
+_LIMITS = {  # the floats that convert to each integer type: above, below, and the one that stands for all others
     "int": ("-2147483648.0f", "2147483648.0f", "-2147483648.0f"),
     "long": ("-9223372036854775808.0f", "9223372036854775808.0f", "-9223372036854775808.0f"),
-    "ulong": ("0.0f", "18446744073709551616.0f", "9223372036854775808.0f"),
+    "ulong": ("-1.0f", "18446744073709551616.0f", "9223372036854775808.0f"),
 }
 _VIA = {"char": "int", "uchar": "int", "int": "int", "uint": "long", "long": "long", "ulong": "ulong"}
 
@@ -75,13 +75,13 @@ def cast(code: str, source: np.dtype[Any], target: np.dtype[Any], lanes: int) ->
     if target == float16:
         # One rounding, from the widest: a double that went through float first would be rounded twice.
         inner = code if given.category == "float" else f"convert_{vector('float', lanes)}({code})"
-        return f"round_half{'_double' if given.compute == 'double' else ''}({inner})"
+        return f"round_half_{vector('double' if given.compute == 'double' else 'float', lanes)}({inner})"
     return code if given.compute == wanted.compute else f"convert_{vector(wanted.compute, lanes)}({code})"
 
 
 def _float_to_integer(code: str, given: DTypeInfo, via: str, lanes: int) -> str:
     low, high, other = (limit if given.compute == "float" else limit[:-1] for limit in _LIMITS[via])
-    inside = f"(({code} >= {low}) & ({code} < {high}))"
+    inside = f"(({code} > {low}) & ({code} < {high}))"
     return f"convert_{vector(via, lanes)}({inside} ? {code} : ({vector(given.compute, lanes)})({other}))"
 
 
@@ -109,4 +109,4 @@ def write(expression: Expression, operands: list[str], lanes: int) -> str:
     text = spell(expression.code, dict(zip(expression.names, operands, strict=True)), expression.common, lanes)
     if expression.result == bool_:
         return truth(text, lanes)
-    return f"round_half({text})" if expression.result == float16 else text
+    return f"round_half_{vector('float', lanes)}({text})" if expression.result == float16 else text

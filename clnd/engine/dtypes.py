@@ -73,12 +73,15 @@ def category(dtype: np.dtype[Any]) -> str:
 def promote(first: np.dtype[Any], second: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype that holds both, as NumPy finds it, save that an integer beside a float takes the float's dtype.
 
-    NumPy makes int32 beside float32 a float64, which not every device has.
+    NumPy makes int32 beside float32 a float64, which not every device has. Where NumPy finds an int16, it is int32 here.
     """
     if first == second:
         return first
     floats = [dtype for dtype in (first, second) if category(dtype) == "float"]
-    return floats[0] if len(floats) == 1 else as_dtype(np.promote_types(first, second))
+    if len(floats) == 1:
+        return floats[0]
+    found = np.promote_types(first, second)
+    return found if found in INFO else int32
 
 
 @cache

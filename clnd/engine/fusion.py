@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64  # longest chain that may wait; also bounds the recursion below
 MAX_ARRAYS = 20  # arrays one kernel reads
 MAX_ARGUMENTS = 1024  # bytes of arguments that OpenCL promises room for
+MAX_AGAIN = 8  # cheap operations that a backward kernel computes again rather than reading their result
 MAX_TERMS = 160  # a larger kernel takes longer to compile than it saves
 
 lock = threading.RLock()
@@ -182,8 +183,8 @@ class Fusion:
         return max(inner, key=lambda pair: pair[0], default=(0, last))[1]
 
     def kept(self, targets: Iterable[Value], root: Record | None = None) -> list[Member]:
-        """The values to store beside `targets` (or beside the output of `root`, which reads them): those that somebody
-        outside holds, or that a gradient rule will read and that are dear.
+        """The values to store beside `targets` (or beside the output of `root`, which reads them): those that somebody outside holds,
+        and of those that a gradient rule will read the dear ones.
 
         What is cheap and only a gradient rule reads is left waiting: the backward kernel computes it again, which costs
         less than writing it to memory and reading it back.
@@ -193,29 +194,45 @@ class Fusion:
         self._weights.clear()
         wanted = {id(value) for value in targets}
         members = sorted(self.members.values(), key=lambda member: -member.value.record.order)  # type: ignore[union-attr]
+        outside = self._held_outside(members, root)
+        worth: dict[int, bool] = {}  # of the values that will be asked for: is each worth storing, whatever it is computed from?
+        saved: set[int] = set()  # read by a gradient rule of a record in here, or by one that is left waiting
+        if root is not None and root.traced and not root.freed:
+            saved.update(id(root.inputs[i]) for i in root.op.saves(root)[0])
+        for member in members:
+            value, record = member.value, member.value.record
+            assert record is not None
+            positions, reads_output = record.op.saves(record) if record.traced and not record.freed else (frozenset[int](), False)
+            if id(value) not in wanted and (id(value) in outside or reads_output or id(value) in saved):
+                worth[id(value)] = id(value) in outside or reads_output or record.op.dear
+                if member.place is None or not worth[id(value)]:
+                    positions = frozenset(range(len(record.inputs)))
+            saved.update(id(record.inputs[i]) for i in positions)
+        result: list[Member] = []
+        again: dict[int, int] = {}  # how many operations it takes to compute what is left waiting
+        for member in reversed(members):
+            value, record = member.value, member.value.record
+            assert record is not None
+            count = 0 if id(value) in wanted else sum(again.get(id(x), 0) for x in record.inputs) + isinstance(record.how, Expression)
+            if id(value) in worth:
+                worthwhile = worth[id(value)] or count > MAX_AGAIN
+                if member.place is not None and worthwhile and self._has_room(len(wanted) + len(result) + 1):
+                    result.append(member)
+                    count = 0
+                elif id(value) in outside:
+                    record.dear = True  # who holds it will ask again, and then it shall be stored
+            again[id(value)] = count
+        return result
+
+    @staticmethod
+    def _held_outside(members: list[Member], root: Record | None) -> set[int]:
+        """Which of the values somebody else refers to than the records of the others."""
         holders = dict(zip((id(member.value) for member in members), _holders(members), strict=True))
         for record in (root, *(member.value.record for member in members)):
             for x in record.inputs if record is not None else ():
                 if id(x) in holders:
                     holders[id(x)] -= 1
-        saved: set[int] = set()  # read by a gradient rule of a record in here, or by one that is left waiting
-        if root is not None and root.traced and not root.freed:
-            saved.update(id(root.inputs[i]) for i in root.op.saves(root)[0])
-        result: list[Member] = []
-        for member in members:
-            value, record = member.value, member.value.record
-            assert record is not None
-            outside = holders[id(value)] > 0
-            positions, reads_output = record.op.saves(record) if record.traced and not record.freed else (frozenset[int](), False)
-            if id(value) not in wanted and (outside or reads_output or id(value) in saved):
-                storable = member.place is not None and self._has_room(len(wanted) + len(result) + 1)
-                if storable and (outside or reads_output or record.op.dear):
-                    result.append(member)
-                else:  # left waiting, with all that it reads
-                    positions = frozenset(range(len(record.inputs)))
-                    record.dear = record.dear or outside  # who holds it will ask again: next time it is stored
-            saved.update(id(record.inputs[i]) for i in positions)
-        return result
+        return {key for key, count in holders.items() if count > 0}
 
 
 def _spread(value: Value, chain: Chain) -> Layout | None:
@@ -328,7 +345,7 @@ def stored(members: list[Member], places: list[Place]) -> None:
 
 
 def finish(fusion: Fusion) -> None:
-    """After a launch: free what the records in `fusion` need no more, the youngest first."""
+    """After a launch: free what the records in `fusion` need no more, the youngest first; what is left waiting waits for less."""
     records = sorted((member.value.record for member in fusion.members.values() if member.value.record), key=lambda record: -record.order)
     fusion.members.clear()
     fusion.terms.clear()
@@ -338,6 +355,9 @@ def finish(fusion: Fusion) -> None:
             record.settle()
         elif output.strides is not None:
             _done(record, output)
+    for record in reversed(records):
+        below = (x.record for x in record.inputs if isinstance(x, Value) and x.strides is None)
+        record.depth = 1 + max((other.depth for other in below if other is not None), default=0)
 
 
 def _evaluate_view(value: Value) -> None:
@@ -375,10 +395,12 @@ def _evaluate_folding(value: Value) -> None:
 def copied(value: Value) -> Value:
     """A compact copy of the elements of a value, in a buffer of its own."""
     evaluate(value)
+    result = Value(value.shape, value.dtype, value.device)
+    if value.size == 0:
+        return result
     with lock:
         fusion = Fusion(value.shape, value.device)
         index = fusion.add(value)
-        result = Value(value.shape, value.dtype, value.device)
         buffer = value.device.allocate(value.size * value.dtype.itemsize)
         launch.elementwise(fusion, [index], [(buffer, compact(value.shape))])
         return result.place(buffer, compact(value.shape))

@@ -85,7 +85,13 @@ def write_region(slot: Slot, region: Layout, source: Value) -> None:
         if any(getattr(term, "source", None) is not None and term.source.buffer is target.buffer for term in fused.terms):  # type: ignore[union-attr]
             source = fusing.copied(source)  # it reads what is about to be written
             fused, index = fusing.assemble(region.shape, target.device, lambda fusion: fusion.operand(source))
-        launch.elementwise(fused, [index], [(target.buffer, region)])
+        # What others hold is stored on the way; `source` itself only for a tape, since the caller holds it in any case.
+        taped = source.record is not None and source.record.traced and source.record.dear
+        outputs = fused.kept(() if taped else (source,))
+        places = fusing.room_for(outputs)
+        launch.elementwise(fused, [index, *(member.term for member in outputs)], [(target.buffer, region), *places])
+        fusing.stored(outputs, places)
+        fusing.finish(fused)
 
 
 def reads(value: Value, buffer: Any) -> bool:

@@ -131,16 +131,12 @@ class Value:
 
     def stand_in(self) -> Value:
         """What the tape keeps of a value whose elements no rule reads: its shape, dtype and place in the graph."""
-        other = Value(self.shape, self.dtype, self.device)
         if self.strides is None and self.record is not None and self.record.kept_output is None:
-            self.record.kept_output = other.blank()
+            self.record.kept_output = Value(self.shape, self.dtype, self.device)
+        other = Value(self.shape, self.dtype, self.device)
         other.strides = ()
         other.record, other.leaf = self.record, self.leaf
         return other
-
-    def blank(self) -> Value:
-        """A value of the same shape, dtype and device without anything else."""
-        return Value(self.shape, self.dtype, self.device)
 
     def __repr__(self) -> str:
         how = "waits" if self.strides is None else "ready"
@@ -178,7 +174,7 @@ class Record:
     traced, freed : bool
         Is this on a tape? Has a backward pass given its part of the tape back?
     kept_output : Value or None
-        A twin of the output, where the gradient rule reads it.
+        A twin of the output, where the gradient rule reads it: one that waits, if the output may die before it was computed.
     """
 
     __slots__ = (
@@ -238,18 +234,20 @@ class Record:
             self.inputs, self.how = (), None
             return
         positions, reads_output = self.op.saves(self)
+        output, kept = self.output(), self.kept_output
+        if reads_output and output is None and kept is not None and kept.strides is None:
+            return  # the gradient rule will ask for it: see recall_output
         self.inputs = tuple(x.stand_in() if isinstance(x, Value) and i not in positions else x for i, x in enumerate(self.inputs))
         self.how = None
-        output = self.output()
-        if reads_output and output is not None and self.kept_output is None and output.strides is not None:
-            self.kept_output = output.twin()
+        self.kept_output = output.twin() if reads_output and output is not None and output.strides is not None else None
 
     def recall_output(self) -> Value:
         """The output with its place in the graph, though its last holder may be gone."""
         output = self.output()
         if output is None:
-            assert self.kept_output is not None, f"{self.op.name}: the output was not kept"
-            output = self.kept_output.twin()
+            kept = self.kept_output
+            assert kept is not None, f"{self.op.name}: the output was not kept"
+            output = Value(kept.shape, kept.dtype, kept.device) if kept.strides is None else kept.twin()
             output.record = self
             self.output = weakref.ref(output)
         return output

@@ -95,6 +95,19 @@ def negation(op: Operator) -> Convention:
     return function
 
 
+@convention("rint")
+def nearest(op: Operator) -> Convention:
+    """Halves go to the lower whole number, not to the even one."""
+
+    def function(data: Value) -> Any:
+        if dtypes.category(data.dtype) != "float":
+            return op(data)
+        below, above = registry["floor"](data), registry["ceil"](data)
+        return registry["where"](registry["less_equal"](data - below, above - data), below, above)
+
+    return function
+
+
 def excluded(name: str, axis: Any, ndim: int, exclude: Any) -> Any:
     """The axes to reduce: those given, or with `exclude` all others. MXNet takes () for all."""
     if isinstance(axis, (tuple, list)) and not len(axis):

@@ -42,4 +42,19 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 
 # Operators that only gradients and arrays themselves use.
-HIDDEN = {"full", "arange", "assign", "transfer", "raised", "truncated_divide", "boolean_mask", "alias"}
+HIDDEN = {
+    "full",
+    "arange",
+    "assign",
+    "transfer",
+    "raised",
+    "truncated_divide",
+    "boolean_mask",
+    "alias",
+    "softrelu",
+    "isnan",
+    "isinf",
+    "isfinite",
+    "digamma",
+    "polygamma",
+}

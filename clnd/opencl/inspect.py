@@ -25,6 +25,7 @@ from clnd.opencl.traits import read_traits
 if TYPE_CHECKING:
     from clnd.opencl.devices import Candidate
 
+_LOADING = "loading it "
 _PATIENCE = 300  # seconds for a process that lists and tries all devices
 
 
@@ -102,6 +103,11 @@ class IcdReport:
     library: str
     read: bool
     error: str | None
+
+    @property
+    def kills(self) -> bool:
+        """Whether loading the library ends the process."""
+        return self.error is not None and self.error.startswith(_LOADING)
 
 
 @dataclass
@@ -299,8 +305,8 @@ def load_error(library: str) -> str | None:
     try:
         done = subprocess.run([sys.executable, "-I", "-c", code, library], capture_output=True, text=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
-        return "loading it does not come to an end"
-    return f"loading it {_death(done.returncode)}" if done.returncode else done.stdout.strip() or None
+        return f"{_LOADING}does not come to an end"
+    return f"{_LOADING}{_death(done.returncode)}" if done.returncode else done.stdout.strip() or None
 
 
 def _death(status: int) -> str:

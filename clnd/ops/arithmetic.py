@@ -16,7 +16,7 @@ from .declare import Elementwise, composed, elementwise, registry, zero
 _DIVISOR = "(((rhs == (T)(0)) | (rhs == (T)(-1))) ? (T)(1) : rhs)"
 _UNSIGNED_DIVISOR = "(rhs == (T)(0) ? (T)(1) : rhs)"
 _REST = f"(lhs % {_DIVISOR})"
-_FMOD = "fmod(lhs, rhs)"
+_FMOD = "remainder_T(lhs, rhs)"
 
 
 @elementwise(
@@ -123,7 +123,7 @@ def modulo(lhs: Any, rhs: Any) -> None:
 
 
 @elementwise(
-    float="pow(lhs, rhs)",
+    float="power_T(lhs, rhs)",
     int="integer_power_T(lhs, rhs)",
     uint="integer_power_T(lhs, rhs)",
     grad=(

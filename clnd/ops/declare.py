@@ -349,14 +349,16 @@ class View(Operator):
         layout = step.function(data.layout, *step.arguments)
         source = data
         if layout is None:
-            source = engine.copied(data)
+            site = engine.user_site()
+            with engine.blame(self.name, lambda: engine.describe_site(site)):
+                source = engine.copied(data)
             layout = step.function(source.layout, *step.arguments)
         return recorded(self, (data,), attrs, Value(shape, data.dtype, data.device).place(source.buffer, layout))
 
 
 def recorded(op: Operator, inputs: tuple[Any, ...], attrs: dict[str, Any], value: Value) -> Value:
     """Put the making of a launched value on the tape, if there is one."""
-    if state.recording and op.rules and any(isinstance(x, Value) and x.traced for x in inputs):
+    if state.recording and any(isinstance(x, Value) and x.traced for x in inputs):
         record = value.record = Record(op, inputs, attrs, value)
         record.settle()
     return value
@@ -405,7 +407,8 @@ class Reduction(Operator):
         if data.size == 0 and 0 not in shape:
             if self.empty is None:
                 raise ShapeError(f"{self.name} of no elements (shape {data.shape}, axis {attrs['axis']}) has no value")
-            return registry["full"](shape=shape, value=self.empty, dtype=result, device=data.device)
+            nothing = registry["full"](shape=shape, value=self.empty, dtype=result, device=data.device)
+            return recorded(self, (data,), attrs, engine.ready(nothing))
         key = (axes, data.dtype, result)
         how = self._foldings.get(key)
         if how is None:

@@ -74,7 +74,7 @@ def _product_of_others(data: Value, axis: Any) -> Value:
 def _others(x: Value) -> Value:
     length = x.shape[-1]
     window, concat, full_like = registry["slice_axis"], registry["concat"], registry["ones_like"]
-    if length == 1:
+    if length <= 1:
         return full_like(x)
     if length % 2:
         padded = concat(x, full_like(window(x, axis=-1, begin=0, end=1)), dim=-1)

@@ -6,8 +6,10 @@ line here, if every result of it is correctly rounded; otherwise `ULPS` says how
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -30,17 +32,57 @@ DTYPES = (*FLOATS, *INTEGERS, "bool")
 # float16 is computed in float32 and rounded once, so that there it is hardly more than half a unit. That drivers stay within these bounds
 # everywhere, and closer where clnd computes a function itself, is the matter of tests/ops/test_mathematics.py.
 ULPS = {
+    "arccos": 4,
+    "arccosh": 4,
+    "arcsin": 4,
+    "arcsinh": 4,
+    "arctan": 5,
+    "arctanh": 5,
+    "cbrt": 2,
+    "cos": 4,
+    "cosh": 4,
+    "degrees": 2,
+    "digamma": 16,
     "divide": 2.5,
+    "erf": 16,
+    "erfinv": 16,
     "exp": 3,
+    "expm1": 3,
+    "gamma": 16,
+    "gammaln": 16,
+    "hard_sigmoid": 4,
     "hypot": 4,
     "log": 3,
+    "log10": 3,
+    "log1p": 2,
+    "log2": 3,
+    "polygamma": 16,
     "power": 16,
+    "radians": 2,
+    "rcbrt": 5,
     "reciprocal": 2.5,
+    "rsqrt": 2,
+    "sigmoid": 8,
+    "sin": 4,
+    "sinh": 4,
+    "smooth_l1": 4,
+    "softrelu": 6,
+    "softsign": 4,
+    "sqrt": 3,
+    "tan": 5,
     "tanh": 5,
 }
 
-# Attributes that must be given.
-ATTRIBUTES: dict[str, dict[str, Any]] = {}
+# What it may be off besides, as a multiple of the dtype's epsilon: for those that have a zero where they are computed by a difference.
+NEAR_ZERO = {"digamma": 8, "gammaln": 8, "hard_sigmoid": 1}
+
+# Attributes that are given where an operator has some.
+ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "clip": {"a_min": -1, "a_max": 3},
+    "hard_sigmoid": {"alpha": 0.25, "beta": 0.5},
+    "polygamma": {"order": 1},
+    "smooth_l1": {"scalar": 2.0},
+}
 
 
 def truncated(lhs: Array, rhs: Array) -> Array:
@@ -60,8 +102,42 @@ def whole_power(base: Array, exponent: Array) -> Array:
     return np.where(exponent < 0, turned, found).astype(base.dtype) if base.dtype.kind == "i" else found
 
 
-# What an operator is compared with where the declared function of NumPy does not answer for all dtypes.
-ORACLES: dict[str, Callable[..., Array]] = {"truncated_divide": truncated, "power": whole_power}
+def inverse_error_function(data: Array) -> Array:
+    """Newton's steps from a rough start."""
+    slope, erf = np.sqrt(np.pi) / 2, np.vectorize(math.erf, otypes=[float])
+    data = data.astype(np.float64)
+    found = data * slope
+    for _ in range(60):
+        found = found - (erf(found) - data) * slope * np.exp(np.square(found))
+    return found
+
+
+def derivative_of_gammaln(order: int, data: Array) -> Array:
+    """Polygamma: the recurrence up to large numbers, and there the asymptotic series."""
+    sign, total = (-1) ** (order + 1), np.zeros_like(data)
+    factorial = math.factorial(order)
+    for _ in range(24):
+        total = total + sign * factorial / data ** (order + 1)
+        data = data + 1
+    bernoulli = [Fraction(*pair) for pair in ((1, 6), (-1, 30), (1, 42), (-1, 30), (5, 66), (-691, 2730), (7, 6), (-3617, 510))]
+    if order == 0:
+        tail = np.log(data) - 1 / (2 * data)
+    else:
+        tail = sign * (math.factorial(order - 1) / data**order + factorial / (2 * data ** (order + 1)))
+    for k, number in enumerate(bernoulli, 1):
+        scale = number * Fraction(math.factorial(2 * k + order - 1), math.factorial(2 * k))
+        tail = tail + sign * data.dtype.type(scale.numerator) / data.dtype.type(scale.denominator) / data ** (2 * k + order)
+    return total + tail
+
+
+# What an operator is compared with where the declaration names no function of NumPy, or one that does not answer for all dtypes.
+ORACLES: dict[str, Callable[..., Array]] = {
+    "digamma": lambda data: derivative_of_gammaln(0, data),
+    "erfinv": inverse_error_function,
+    "polygamma": lambda data, order: derivative_of_gammaln(order, data),
+    "power": whole_power,
+    "truncated_divide": truncated,
+}
 
 # Whose zeros may have any sign: IEEE 754 leaves the larger of 0 and -0 open, and NumPy's own answer depends on the dtype.
 UNSIGNED_ZEROS = {"maximum", "minimum"}

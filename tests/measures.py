@@ -1,0 +1,71 @@
+"""What tests measure: launches, compilations, memory, and the engine's objects that are alive."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import clnd as mx
+from clnd import engine
+from clnd.opencl import counters
+
+CONTEXTS = [mx.cpu(0), *([mx.gpu(0)] if mx.num_gpus() else [])]
+
+
+class Counts:
+    """What happened within a `with counted()` block."""
+
+    launches = 0
+    compilations = 0
+    renders = 0
+    kernels = 0
+
+
+@contextmanager
+def counted() -> Iterator[Counts]:
+    """Count what the block launches, and what it compiles, renders, and asks the program cache for."""
+    counts = Counts()
+    before = counters.launches, counters.compilations, counters.renders, counters.loaded
+    yield counts
+    counts.launches = counters.launches - before[0]
+    counts.compilations = counters.compilations - before[1]
+    counts.renders = counters.renders - before[2]
+    counts.kernels = counts.compilations + counters.loaded - before[3]
+
+
+def launches(work: Callable[[], Any]) -> int:
+    """How many kernels does `work` launch?"""
+    with counted() as counts:
+        work()
+    return counts.launches
+
+
+@contextmanager
+def allocated(device: Any) -> Iterator[list[int]]:
+    """Collect the sizes in bytes of all buffers that a device gives out within the block."""
+    sizes: list[int] = []
+    pool = device.memory
+    plain = pool.allocate
+
+    def allocate(nbytes: int) -> Any:
+        sizes.append(nbytes)
+        return plain(nbytes)
+
+    pool.allocate = allocate
+    try:
+        yield sizes
+    finally:
+        del pool.allocate
+
+
+def alive() -> tuple[int, int]:
+    """How many values and records are there?"""
+    objects = gc.get_objects()
+    return sum(type(x) is engine.Value for x in objects), sum(type(x) is engine.Record for x in objects)
+
+
+def waits(array: Any) -> bool:
+    """Is the array's value still to be computed?"""
+    return array.value.strides is None
