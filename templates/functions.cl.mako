@@ -45,11 +45,9 @@
         """A constant of an element's type."""
         return f"{value}f" if element == "float" else f"{value}"
 
-    def polynomial(x, coefficients, element, fused=False):
-        """Horner's scheme; the coefficients stand in one text, the constant term first. Fused for vectors `x`: rounded once a step."""
-        *lower, text = [number(each, element) for each in coefficients.split()]
-        if fused:
-            text = f"{x} * {text} + {lower.pop()}"
+    def polynomial(x, coefficients, element, fused=None):
+        """Horner's scheme; the coefficients stand in one text, the constant term first. `fused`: the type to multiply and add in at once."""
+        *lower, text = [f"({fused})({number(each, element)})" if fused else number(each, element) for each in coefficients.split()]
         for coefficient in reversed(lower):
             text = f"fma({x}, {text}, {coefficient})" if fused else f"({text}) * {x} + {coefficient}"
         return text
@@ -287,22 +285,22 @@ inline ${T} erfinv_${T}(${T} x)
         " -1.3882523347599071e-05 -1.365469189422842e-06 4.234787620064428e-07 -2.9070380110110065e-08 -4.112624461894225e-09"
         " 1.0512177563984752e-09 -5.415744848430525e-11 -1.2976942107881111e-11 2.6342351976105793e-12 -8.11419577882375e-14"
         " -4.064524260043034e-14 6.5876607698393375e-15 2.9320362721738216e-17 -1.2924631834137895e-16 1.0767359159393218e-17"
-        " 1.0999039320943337e-18 -1.6069551560017562e-19", element)};
+        " 1.0999039320943337e-18 -1.6069551560017562e-19", element, T)};
     const ${T} side = ${polynomial("v", "3.0838856104922208 1.0052589676941572 0.005370914553583288 -0.0037512085073763473 0.0024914420965824156"
         " -0.0016882755612435013 0.0009532893684821995 -0.0003550374576598262 2.4031235433872817e-05 6.828445577118182e-05"
         " -4.7318977741584355e-05 1.2476710149384958e-05 2.9260052466753336e-06 -4.016693599113506e-06 1.4977405314020796e-06"
-        " 2.1238601747315068e-08 -2.6998907766022204e-07 8.945195552547754e-08", element)};
+        " 2.1238601747315068e-08 -2.6998907766022204e-07 8.945195552547754e-08", element, T)};
     const ${T} tail = ${polynomial("t", "4.849906401408584 1.0103004648645284 -0.00013871931836041172 -0.00021503011905781594"
         " 7.599527766805205e-05 -1.9681780860668203e-05 4.526056604367736e-06 -9.92969098443359e-07 2.290313431275612e-07"
         " -6.774629814206865e-08 2.9085964317348734e-08 -1.491413955195856e-08 7.694398624210219e-09 -3.82054570411598e-09"
-        " 1.4563899700711008e-09 -2.471832397420923e-10 -1.3693038971416144e-11", element)};
+        " 1.4563899700711008e-09 -2.471832397420923e-10 -1.3693038971416144e-11", element, T)};
     const ${T} slope = w < 6.25 ? centre : root < 4 ? side : tail;
 % else:
     const ${T} u = w - 2.5f, v = root - 3.125f;
     const ${T} centre = ${polynomial("u", "1.5014094 0.24664028 -0.004177387 -0.0012527419 0.00021834444 -4.9633236e-06 -3.462705e-06"
-        " 4.661652e-07 2.3232648e-08 -8.790656e-09", element)};
+        " 4.661652e-07 2.3232648e-08 -8.790656e-09", element, T)};
     const ${T} tail = ${polynomial("v", "2.9583201 1.0037186 0.00704812 -0.005300094 0.0037916095 -0.0025258276 0.0012736091 -0.00031406552"
-        " -0.000117789445 0.00012360983 -2.942919e-05", element)};
+        " -0.000117789445 0.00012360983 -2.942919e-05", element, T)};
     const ${T} slope = w < 5 ? centre : tail;
 % endif
     return fabs(x) == 1 ? x * INFINITY : x * slope;
@@ -317,8 +315,9 @@ inline ${W} wide_gamma_${W}(${W} x)
     const ${W} size = fabs(x), whole = floor(x);
     if (x != x || x == INFINITY) return x;
     if (x <= 0 && x == whole) return x == 0 ? 1 / x : NAN;
-    if (size > 200) return x > 0 ? INFINITY : whole * ${number("0.5", W)} == floor(whole * ${number("0.5", W)}) ? 0 : ${number("-0.0", W)};
-    if (size < 10) { // to [1.5, 2.5) step by step, and there an own fit of 1 / gamma(2 + t), relative error below 2^-56
+    if (size > ${200 if W == "double" else 45}) return x > 0 ? INFINITY : whole * ${number("0.5", W)} == floor(whole * ${number("0.5", W)}) ? 0 : ${number("-0.0", W)};
+    // To [1.5, 2.5) step by step, and there an own fit of 1 / gamma(2 + t), relative error below 2^-56. (A power is dear in double.)
+    if (size < ${45 if W == "double" else 10}) {
         ${W} y = x, product = 1, divisor = 1;
         for (; y >= ${number("2.5", W)}; product *= y) y -= 1;
         for (; y < ${number("1.5", W)}; y += 1) divisor *= y;
