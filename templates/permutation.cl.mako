@@ -17,8 +17,8 @@ Arguments
 <%def name="each_element()">\
 % if schedule == "cpu":
     const long chunk = (n + get_global_size(0) - 1) / get_global_size(0);
-    const long end = min((long)(get_global_id(0) + 1) * chunk, n);
-    for (long i = get_global_id(0) * chunk; i < end; ++i) {
+    const long begin = get_global_id(0) * chunk, end = min(begin + chunk, n);
+    for (long i = begin; i < end; ++i) {
 % else:
     for (long i = get_global_id(0); i < n; i += get_global_size(0)) {
 % endif
@@ -39,13 +39,27 @@ ${each_element()}\
 % else:
 __kernel void ${name}(__global const ulong *keys, __global const long *order, __global ulong *merged_keys, __global long *merged_order, long n, long width)
 {
+% if schedule == "cpu":
+    long low = 0;
+% endif
 ${each_element()}\
         const ulong key = keys[i];
         const long first = i & -2 * width, middle = min(first + width, n), last = min(middle + width, n);
         // Of the other run, those before the element: equal keys of the left run come first.
         const int left = i < middle;
-        long low = left ? middle : first, high = left ? last : middle;
+        long high = left ? last : middle;
+% if schedule == "cpu":
+        const int search = i == begin || i == first || i == middle;
+        if (search)
+            low = left ? middle : first;
+        // Else the place is at or after that of the element before: with random keys one step, on average.
+        while (!search && low < high && (left ? keys[low] < key : keys[low] <= key))
+            ++low;
+        while (search && low < high) {
+% else:
+        long low = left ? middle : first;
         while (low < high) {
+% endif
             const long centre = (low + high) / 2;
             const ulong other = keys[centre];
             const int before = left ? other < key : other <= key;

@@ -365,7 +365,8 @@ class Mirror:
 
     def scalar(self, number: Any, dtype: np.dtype) -> Known:
         """A Python number beside an array takes the array's dtype."""
-        return self.finish(float(number) if dtype.kind == "f" else int(number), 0, dtype)
+        convert = {"f": float, "b": bool}.get(dtype.kind, int)
+        return self.finish(convert(number), 0, dtype)
 
     def function(self, function: Function, x: Known) -> Known:
         if x.kind == "b" or (x.kind != "f" and not function.integers):
@@ -533,7 +534,8 @@ class Mirror:
         if broadcast(shape, source.shape) != shape and source.shape != (1,):
             raise Rejected
         source = self.astype(source, target.dtype.name) if source.dtype != target.dtype else source
-        target.value[key], target.error[key] = source.value, source.error
+        for plane, given in ((target.value, source.value), (target.error, source.error)):
+            plane[key] = given.reshape(shape) if given.size == np.prod(shape) == 1 else given
 
 
 # --- drawing ---
@@ -749,18 +751,18 @@ KINDS = (
 
 @st.composite
 def programs(
-    draw: Any, dtypes: tuple[str, ...] = (*FLOATS, *INTEGERS, "bool"), steps: int = 10, wild: bool = False, smooth: bool = False
+    draw: Any, dtypes: tuple[str, ...] = (*FLOATS, *INTEGERS, "bool"), leaves: bool = False, wild: bool = False, smooth: bool = False
 ) -> Program:
-    """Programs of up to `steps` steps over arrays of up to three of the dtypes."""
+    """Programs of up to ten steps over arrays of up to three of the dtypes; with `leaves` every float array is one, else some are."""
     mirror = Mirror(wild, smooth, leaves_are_fixed=True)
     draft = Draft(draw, mirror, tuple(draw(st.lists(st.sampled_from(dtypes), min_size=1, max_size=3))))
-    inputs, leaves = {}, []
+    inputs, marked = {}, []
     for _ in range(draft.integer(1, 3)):
         name, value = draft.new_name(), np.asarray(draft.input(draft.choose(draft.dtypes)))
         inputs[name] = value
-        if value.dtype.kind == "f" and (smooth or draft.flag()):
-            leaves.append(name)
-        mirror.names[name] = Known(np.array(value, float), np.zeros(value.shape), value.dtype, name in leaves)
-    for _ in range(draft.integer(1, steps)):
+        if value.dtype.kind == "f" and (leaves or draft.flag()):
+            marked.append(name)
+        mirror.names[name] = Known(np.array(value, float), np.zeros(value.shape), value.dtype, name in marked)
+    for _ in range(draft.integer(1, 10)):
         draft.step()
-    return Program(inputs, tuple(leaves), draft.steps, mirror.names)
+    return Program(inputs, tuple(marked), draft.steps, mirror.names)

@@ -316,6 +316,14 @@ def test_a_process_begins_with_seed_0():
     assert run.stdout.split()[-1] == nd.random.uniform(shape=4).asnumpy().tobytes().hex()
 
 
+def test_a_generator_hands_out_whole_tiles():
+    source = ops.Generator(-1)
+    assert [source.take(blocks) for blocks in (1, 16, 17, 0)] == [(2**64 - 1, offset) for offset in (0, 16, 32, 64)]
+    source.take(2**64 - 80)
+    assert source.take(32) == (2**64 - 1, 2**64 - 16)
+    assert source.take(16) == (2**64 - 1, 16)
+
+
 def test_threads_never_get_the_same_numbers():
     mx.random.seed(11)
     expected = np.sort(np.stack([nd.random.uniform(shape=64).asnumpy() for _ in range(80)]), axis=0)

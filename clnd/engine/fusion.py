@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from clnd.errors import MXNetError
+
 from . import launch, reduce
 from .code import Expression
 from .dtypes import Scalar
@@ -113,7 +115,7 @@ class Fusion:
         elif isinstance((how := record.how), Step):  # type: ignore[union-attr]
             assert record is not None
             source = record.inputs[0]
-            if source.strides is None and source.record.dear and source.size < value.size:
+            if source.strides is None and source.record.is_dear() and source.size < value.size:
                 raise Cut(source)
             index = self.add(source, (Step(how.function, how.arguments, value), *chain))
             self.members.setdefault(id(value), Member(value, index, None))
@@ -122,7 +124,7 @@ class Fusion:
         else:
             assert record is not None
             assert how is not None
-            if record.dear and self._chains.setdefault(id(value), chain) != chain:
+            if record.is_dear() and self._chains.setdefault(id(value), chain) != chain:
                 raise Cut(value)  # wanted from two sides: computing it twice is dearer than storing it
             before = len(self.terms)
             operands = tuple(self._operand(record, i, x, value, chain) for i, x in enumerate(record.inputs))
@@ -149,7 +151,7 @@ class Fusion:
             return self._memo[key]
         if x.shape == value.shape:
             return self.add(x, chain)
-        if x.strides is None and x.record is not None and x.record.dear and x.size < value.size:
+        if x.strides is None and x.record is not None and x.record.is_dear() and x.size < value.size:
             raise Cut(x)
         return self.add(x, (Step(broadcast, (value.shape,)), *chain))
 
@@ -220,7 +222,7 @@ class Fusion:
                     result.append(member)
                     count = 0
                 elif id(value) in outside:
-                    record.dear = True  # who holds it will ask again, and then it shall be stored
+                    record.asked = True
             again[id(value)] = count
         return result
 
@@ -423,22 +425,34 @@ def defer(
 ) -> Value:
     """A value that waits for a record of this call.
 
-    A reduction, and what keeps far more memory alive than its own, is launched with the next operation of the thread. Not at once: by then
-    the temporaries of the call are gone, so that counting references tells what else the kernel should store.
+    A reduction, and what keeps far more memory alive than its own, is launched when the user's next call computes something. Not at once:
+    by then the temporaries of its own call are gone, so that counting references tells what else the kernel should store.
     """
-    if state.due is not None:
-        due, state.due = state.due(), None
-        if due is not None:
-            evaluate(due)
     value = Value(shape, dtype, device)
     record = value.record = Record(op, inputs, attrs, value, how)
+    soon = record.hoards or type(how) is Folding
+    if state.due is not None and type(how) is not Step:
+        _launch_due(record, soon)
     if value.strides is not None:  # empty: there is nothing to compute
         _done(record, value)
     elif state.eager or record.depth > MAX_DEPTH:
         evaluate(value)
-    elif record.hoards or type(how) is Folding:
+    elif soon and type(how) is not Step:
         state.due = record.output
     return value
+
+
+def _launch_due(record: Record, soon: bool) -> None:
+    """Launch what is due, unless `record` is of the same call (and is not due itself)."""
+    due = state.due() if state.due is not None else None
+    if due is not None and due.record is not None and due.record.site == record.site and not soon:
+        return
+    state.due = None
+    if due is not None:
+        try:
+            evaluate(due)
+        except MXNetError:
+            pass  # it waits on, and whoever reads it will be told
 
 
 def _done(record: Record, value: Value) -> None:

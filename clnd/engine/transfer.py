@@ -86,7 +86,7 @@ def write_region(slot: Slot, region: Layout, source: Value) -> None:
             source = fusing.copied(source)  # it reads what is about to be written
             fused, index = fusing.assemble(region.shape, target.device, lambda fusion: fusion.operand(source))
         # What others hold is stored on the way; `source` itself only for a tape, since the caller holds it in any case.
-        taped = source.record is not None and source.record.traced and source.record.dear
+        taped = source.record is not None and source.record.traced and source.record.is_dear()
         outputs = fused.kept(() if taped else (source,))
         places = fusing.room_for(outputs)
         launch.elementwise(fused, [index, *(member.term for member in outputs)], [(target.buffer, region), *places])

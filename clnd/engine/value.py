@@ -33,7 +33,7 @@ class _State(threading.local):
 
     recording = False
     training = False
-    due: weakref.ref[Value] | None = None  # a waiting value to launch with the next operation: see `fusion.defer`
+    due: weakref.ref[Value] | None = None  # a waiting value to launch soon: see `fusion.defer`
     eager = os.environ.get("CLND_EAGER", "0") not in ("", "0")
 
 
@@ -168,7 +168,9 @@ class Record:
     depth : int
         The longest chain of waiting records below this one; bounded by `fusion.MAX_DEPTH`.
     dear : bool
-        Would computing this a second time cost more than storing it? (True if any waiting input is dear, too.)
+        Was computing this a second time dearer than storing it, when this was made? See `is_dear`.
+    asked : bool
+        Does somebody hold the output, whom a kernel that computed it could not serve? Then it is stored the next time.
     hoards : bool
         Does this keep a large buffer alive for a small output?
     traced, freed : bool
@@ -179,6 +181,7 @@ class Record:
 
     __slots__ = (
         "__weakref__",
+        "asked",
         "attrs",
         "dear",
         "depth",
@@ -206,7 +209,7 @@ class Record:
         self.order = next(_orders)
         self.output = weakref.ref(output)
         self.site = user_site()
-        self.freed = False
+        self.freed = self.asked = False
         self.kept_output: Value | None = None
         depth, dear, traced, hoards = 0, op.dear, False, False
         recording = state.recording
@@ -216,7 +219,7 @@ class Record:
                 if below is not None:
                     if x.strides is None:
                         depth = max(depth, below.depth)
-                        dear = dear or below.dear
+                        dear = dear or below.dear or below.asked
                     traced = traced or below.traced
                 traced = traced or x.leaf is not None
                 if x.buffer is not None and x.buffer.size > LARGE:
@@ -227,6 +230,13 @@ class Record:
     def line(self) -> str:
         """The user's line that made this record: `file.py:12`."""
         return describe_site(self.site)
+
+    def is_dear(self) -> bool:
+        """Would computing this a second time cost more than storing it, as is so where any waiting input is dear?"""
+        if self.dear and not (self.asked or self.op.dear):  # an input was; it may have been computed since
+            below = (x.record for x in self.inputs if isinstance(x, Value) and x.strides is None)
+            self.dear = any(record is not None and record.is_dear() for record in below)
+        return self.dear or self.asked
 
     def settle(self) -> None:
         """The output is computed, or nobody can ask for it: keep what the gradient rule reads and let the rest go."""

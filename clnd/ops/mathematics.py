@@ -19,16 +19,6 @@ from .declare import Elementwise, elementwise, registry, zero
 # Signs, sizes and whole numbers: these keep the dtype of integers.
 
 
-@elementwise(float="fabs(data)", int="as_T(abs(data))", uint="data", grad=lambda dz, data: dz * sign(data), numpy=np.abs)
-def abs(data: Any) -> None:
-    """The absolute value. The gradient at 0 is 0; the smallest signed integer stays what it is.
-
-    >>> from clnd import nd
-    >>> nd.abs(nd.array([1.5, -2])).asnumpy()
-    array([1.5, 2. ], dtype=float32)
-    """
-
-
 @elementwise(
     float="data > (T)(0) ? (T)(1) : (data < (T)(0) ? (T)(-1) : (data == (T)(0) ? (T)(0) : data))",
     int="data > (T)(0) ? (T)(1) : (data < (T)(0) ? (T)(-1) : (T)(0))",
@@ -42,6 +32,16 @@ def sign(data: Any) -> None:
     >>> from clnd import nd
     >>> nd.sign(nd.array([3, 0, -0.5])).asnumpy()
     array([ 1.,  0., -1.], dtype=float32)
+    """
+
+
+@elementwise(float="fabs(data)", int="as_T(abs(data))", uint="data", grad=lambda dz, data: dz * sign(data), numpy=np.abs)
+def abs(data: Any) -> None:
+    """The absolute value. The gradient at 0 is 0; the smallest signed integer stays what it is.
+
+    >>> from clnd import nd
+    >>> nd.abs(nd.array([1.5, -2])).asnumpy()
+    array([1.5, 2. ], dtype=float32)
     """
 
 
@@ -114,6 +114,7 @@ class Clip(Elementwise):
     """Its bounds, numbers of any size, become numbers of the array's dtype."""
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Value:
+        """Saturate the bounds."""
         attrs = self.fill(attrs)
         dtype = inputs[0].dtype
         low, high = -math.inf if attrs["a_min"] is None else attrs["a_min"], math.inf if attrs["a_max"] is None else attrs["a_max"]
@@ -347,7 +348,7 @@ def radians(data: Any) -> None:
     """
 
 
-@elementwise(float="sin_T(data)", promote="float", grad=lambda dz, data: dz * cos(data), numpy=np.sin, dear=True)
+@elementwise(float="sin_T(data)", promote="float", grad=lambda dz, data: dz * registry["cos"](data), numpy=np.sin, dear=True)
 def sin(data: Any) -> None:
     """The sine of an angle in radians, of any size.
 
@@ -424,7 +425,7 @@ def arctan(data: Any) -> None:
     """
 
 
-@elementwise(float="sinh(data)", promote="float", grad=lambda dz, data: dz * cosh(data), numpy=np.sinh, dear=True)
+@elementwise(float="sinh(data)", promote="float", grad=lambda dz, data: dz * registry["cosh"](data), numpy=np.sinh, dear=True)
 def sinh(data: Any) -> None:
     """The hyperbolic sine.
 
@@ -583,7 +584,8 @@ def _smooth_l1_numpy(data: Any, scalar: Any = 1.0) -> Any:
 
 
 @elementwise(
-    float="fabs(data) * (scalar * scalar) < (T)(1) ? (T)(0.5f) * (scalar * data) * (scalar * data) : fabs(data) - (T)(0.5f) / (scalar * scalar)",
+    float="fabs(data) * (scalar * scalar) < (T)(1)"
+    " ? (T)(0.5f) * (scalar * data) * (scalar * data) : fabs(data) - (T)(0.5f) / (scalar * scalar)",
     promote="float",
     grad=lambda dz, data, scalar: dz * clip(data * (scalar * scalar), a_min=-1, a_max=1),
     numpy=_smooth_l1_numpy,
@@ -635,6 +637,53 @@ def erfinv(data: Any) -> None:
     """
 
 
+class Polygamma(Elementwise):
+    """Its order is checked."""
+
+    def fill(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The attributes; DTypeError for an order that there is not."""
+        filled = super().fill(attrs)
+        order = filled["order"]
+        if not (0 <= order <= 150 and order % 1 == 0):
+            raise DTypeError(f"polygamma: the order is {order}, not a whole number of 0 to 150")
+        return filled
+
+
+@partial(
+    Polygamma,
+    code={"float": "polygamma_T(order, data)"},
+    promote="float",
+    grad=lambda dz, data, order: dz * registry["polygamma"](data, order=order + 1),
+    domain=(0.5, 4.0),
+    methods=[],
+    dear=True,
+)
+def polygamma(data: Any, *, order: int) -> None:
+    """The derivative of `digamma` of this order.
+
+    >>> from clnd import nd, ops
+    >>> nd.NDArray(ops.registry["polygamma"](nd.array([1, 2]).value, order=1), nd.ones(1).context).asnumpy().round(3)
+    array([1.645, 0.645], dtype=float32)
+    """
+
+
+@elementwise(
+    float="digamma_T(data)",
+    promote="float",
+    grad=lambda dz, data: dz * polygamma(data, order=1),
+    domain=(0.5, 4.0),
+    methods=[],
+    dear=True,
+)
+def digamma(data: Any) -> None:
+    """The derivative of `gammaln`; NaN at whole numbers below 0.
+
+    >>> from clnd import nd, ops
+    >>> nd.NDArray(ops.registry["digamma"](nd.array([1, 2]).value), nd.ones(1).context).asnumpy().round(3)
+    array([-0.577,  0.423], dtype=float32)
+    """
+
+
 @elementwise(
     float="gamma_T(data)",
     promote="float",
@@ -668,50 +717,4 @@ def gammaln(data: Any) -> None:
     >>> from clnd import nd
     >>> nd.gammaln(nd.array([1, 10])).asnumpy().round(3)
     array([ 0.   , 12.802], dtype=float32)
-    """
-
-
-@elementwise(
-    float="digamma_T(data)",
-    promote="float",
-    grad=lambda dz, data: dz * polygamma(data, order=1),
-    domain=(0.5, 4.0),
-    methods=[],
-    dear=True,
-)
-def digamma(data: Any) -> None:
-    """The derivative of `gammaln`; NaN at whole numbers below 0.
-
-    >>> from clnd import nd, ops
-    >>> nd.NDArray(ops.registry["digamma"](nd.array([1, 2]).value), nd.ones(1).context).asnumpy().round(3)
-    array([-0.577,  0.423], dtype=float32)
-    """
-
-
-class Polygamma(Elementwise):
-    """Its order is checked."""
-
-    def fill(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        filled = super().fill(attrs)
-        order = filled["order"]
-        if order != int(order) or not 0 <= order <= 150:
-            raise DTypeError(f"polygamma: the order is {order}, not a whole number of 0 to 150")
-        return filled
-
-
-@partial(
-    Polygamma,
-    code={"float": "polygamma_T(order, data)"},
-    promote="float",
-    grad=lambda dz, data, order: dz * polygamma(data, order=order + 1),
-    domain=(0.5, 4.0),
-    methods=[],
-    dear=True,
-)
-def polygamma(data: Any, *, order: int) -> None:
-    """The derivative of `digamma` of this order.
-
-    >>> from clnd import nd, ops
-    >>> nd.NDArray(ops.registry["polygamma"](nd.array([1, 2]).value, order=1), nd.ones(1).context).asnumpy().round(3)
-    array([1.645, 0.645], dtype=float32)
     """

@@ -20,8 +20,10 @@ from clnd.opencl import source
 
 
 def bits(array) -> bytes:
-    """All that tells two arrays apart."""
+    """All that tells two arrays apart. A NaN is a NaN whatever its sign, which OpenCL does not tell."""
     values = array.asnumpy()
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), np.array(np.nan, values.dtype), values)
     return b"%s %r " % (values.dtype.name.encode(), values.shape) + values.tobytes()
 
 
@@ -40,7 +42,7 @@ def random(*shape, seed=0):
         pytest.param([(7,), (7,), (7,)], id="one axis"),
         pytest.param([(3, 5), (1, 5), (3, 1)], id="an outer sum"),
         pytest.param([(2, 3, 4, 5), (3, 1, 5), (1,)], id="four axes"),
-        pytest.param([(1, 3), (4, 1, 1), (2, 1, 1, 1)], id="no operand of the result's shape"),
+        pytest.param([(2, 1, 3), (4, 1), (3,)], id="no operand of the result's shape"),
         pytest.param([(100, 70), (70,), ()], id="more than one work-item"),
     ],
 )
@@ -132,9 +134,11 @@ def test_several_live_results_come_out_of_one_launch():
 @pytest.mark.parametrize("reduced", [False, True], ids=["elementwise", "reduction"])
 def test_a_live_result_is_stored_where_a_kernel_sees_all_of_it_in_another_order(view, reduced):
     x = random(6, 4)
-    y = nd.tanh(x) + 1
-    z = nd.sum(view(y) * 2, axis=0) if reduced else view(y) * 2
-    assert launches(lambda: z.asnumpy()) == 1
+    with counted() as counts:
+        y = nd.tanh(x) + 1
+        z = nd.sum(view(y) * 2, axis=0) if reduced else view(y) * 2
+        z.wait_to_read()
+    assert counts.launches == 1
     assert launches(lambda: y.asnumpy()) == 0
     expected = np.tanh(x.asnumpy()) + 1
     np.testing.assert_allclose(y.asnumpy(), expected, rtol=1e-6)
@@ -172,6 +176,12 @@ def test_a_reduction_takes_the_work_before_it_into_its_kernel_and_stores_what_is
     np.testing.assert_allclose(total.asnumpy(), (np.tanh(x.asnumpy() * 2) + 1).max(1), rtol=1e-6)
 
 
+def test_a_dear_result_that_is_repeated_is_computed_once():
+    x, y = random(4, 1), random(1, 5)
+    assert launches(lambda: (nd.tanh(x) * y).asnumpy()) == 2
+    assert launches(lambda: ((x * 2 + 1) * y).asnumpy()) == 1
+
+
 def test_work_after_a_reduction_is_one_launch_more():
     x = random(8, 5)
     assert launches(lambda: ((x - nd.mean(x, axis=1, keepdims=True)) ** 2 + 1).asnumpy()) == 2
@@ -193,7 +203,7 @@ def test_new_numbers_and_new_shapes_compile_nothing():
 
 
 def test_different_numbers_of_axes_that_merge_to_one_are_one_kernel():
-    work = [lambda x=random(*shape): (nd.tanh(x) * 3 - x).asnumpy() for shape in [(24,), (4, 6), (2, 3, 4), (1, 24, 1), ()]]
+    work = [lambda x=random(*shape): (nd.tanh(x) * 3 - x).asnumpy() for shape in [(24,), (4, 6), (2, 3, 4), (1, 24, 1)]]
     work[0]()
     with counted() as counts:
         for w in work:
@@ -343,7 +353,7 @@ def test_what_a_dead_value_was_computed_from_is_not_stored():
 
 
 def test_a_reduction_is_launched_with_the_next_operation_so_that_a_list_of_losses_holds_no_large_buffers():
-    x = random(1 << 18)
+    x = random(1 << 19)
     device = x.context.device
     x.wait_to_read()
     losses = []
@@ -355,7 +365,7 @@ def test_a_reduction_is_launched_with_the_next_operation_so_that_a_list_of_losse
         del y
         used = device.memory.used
         if number > 2:
-            assert used <= most + 8192
+            assert used <= most + 2 * 256 * number
         most = used if number <= 2 else most
     assert len(losses) == 40
     np.testing.assert_allclose(losses[-2].asscalar(), 19 * x.asnumpy().astype(float).sum(), rtol=1e-6)
@@ -453,8 +463,8 @@ def test_the_same_bits_wherever_the_value_stands(name, dtype, device):
             assert got == expected, where
         wide = bits(function(nd.broadcast_to(nd.array(x, dtype=dtype), shape=(3, x.size)))[2])
         assert wide == expected, "broadcast"
-        one_by_one = np.concatenate([function(nd.array(x[i : i + 1], dtype=dtype)).asnumpy() for i in range(0, x.size, 5)])
-        np.testing.assert_array_equal(one_by_one.view(f"u{one_by_one.itemsize}"), function(nd.array(x, dtype=dtype)).asnumpy()[::5].view(f"u{one_by_one.itemsize}"))
+        for i in range(0, x.size, 5):
+            assert bits(function(nd.array(x[i : i + 1], dtype=dtype))) == bits(function(nd.array(x, dtype=dtype))[i : i + 1])
 
 
 @pytest.mark.portability
@@ -724,7 +734,7 @@ def test_a_record_knows_the_line_that_made_it():
     line = inspect.currentframe().f_lineno - 1
     assert y.value.record.line == f"{__file__}:{line}"
     z = nd.mean(y)
-    assert z.value.record.line == f"{__file__}:{line + 2}"
+    assert z.value.record.line == f"{__file__}:{line + 3}"
 
 
 @pytest.fixture
@@ -753,42 +763,40 @@ def broken_templates(device, tmp_path, monkeypatch):
     [
         pytest.param("tanh", lambda x: nd.tanh(x * 2), id="elementwise"),
         pytest.param("sum", lambda x: nd.sum(nd.tanh(x * 2)), id="reduction"),
-        pytest.param("reshape", lambda x: x.T.reshape((-1,)), id="a copy for a view"),
+        pytest.param("reshape", lambda x: nd.reshape(x.T, shape=(-1,)), id="a copy for a view"),
     ],
 )
 def test_a_kernel_that_does_not_build_says_operator_device_and_line(operator, work, broken_templates, device):
     gc.collect()
     used = device.memory.used
     x = nd.array(np.ones((2, 3)))
-    for _ in range(2):  # the array raises again
+    results = []
+    for _ in range(3):  # the array raises again
         with pytest.raises(mx.MXNetError) as error:
-            y = work(x)
-            line = inspect.currentframe().f_lineno - 1
-            y.wait_to_read()
-        assert f"{operator}, called at {__file__}:{line}: " in str(error.value)
-        assert str(device) in str(error.value)
-    if operator != "reshape":
-        first = str(error.value)
-        with pytest.raises(mx.MXNetError) as error:
-            y.wait_to_read()
-        assert str(error.value) == first
-        broken_templates()
-        np.testing.assert_allclose(y.asnumpy(), work(x).asnumpy())
+            results = results or [work(x)]
+            results[0].wait_to_read()
+        where = f"{operator}, called at {__file__}:{work.__code__.co_firstlineno}: {device}: "
+        assert str(error.value).startswith(where + "the driver cannot build kernel ")
+    broken_templates()
+    for y in results:
+        np.testing.assert_array_equal(y.asnumpy(), work(x).asnumpy())
         del y
     del error, x
+    results.clear()
     gc.collect()
     assert device.memory.used == used
 
 
 def test_a_write_that_does_not_build_says_so_and_leaves_the_array(broken_templates, device):
+    x = nd.array(np.zeros((5, 5)))
+    with pytest.raises(mx.MXNetError) as error:
+        x[1] = 1
+    line = inspect.currentframe().f_lineno - 1
+    assert f"assign, called at {__file__}:{line}: {device}: the driver cannot build" in str(error.value)
+    np.testing.assert_array_equal(x.asnumpy(), np.zeros((5, 5)))
     broken_templates()
-    x = nd.zeros((5, 5))
-    x.wait_to_read()
-    expected = x.asnumpy()
-    assert source._texts.cache_info().currsize >= 0
     x[1] = 1
-    expected[1] = 1
-    np.testing.assert_array_equal(x.asnumpy(), expected)
+    np.testing.assert_array_equal(x.asnumpy(), np.arange(5)[:, None] * np.ones(5) == 1)
 
 
 @pytest.mark.parametrize(
@@ -807,21 +815,18 @@ def test_exhausted_memory_says_operator_device_and_line_and_the_array_stays_read
     used = device.memory.used
     with monkeypatch.context() as patched:
         patched.setattr(type(device.memory), "limit", property(lambda pool: used + 100_000))
-        with pytest.raises(mx.MXNetError) as error:
-            y = work(x)
-            line = inspect.currentframe().f_lineno - 1
-            y.wait_to_read()
-        assert f"{operator}, called at {__file__}:{line}: " in str(error.value)
-        assert str(device) in str(error.value)
-        assert "bytes" in str(error.value)
-        if operator != "matmul":
-            with pytest.raises(mx.MXNetError, match="no memory"):
-                y.asnumpy()
+        results = []
+        for _ in range(2):
+            with pytest.raises(mx.MXNetError) as error:
+                results = results or [work(x)]
+                results[0].wait_to_read()
+            where = f"{operator}, called at {__file__}:{work.__code__.co_firstlineno}: {device}: "
+            assert where + "no memory for an array of 4,194,304 bytes" in str(error.value)
         np.testing.assert_array_equal(x[:5].asnumpy(), [3] * 5)
         del error
         gc.collect()
         assert device.memory.used <= used + 256
-    if operator != "matmul":
+    for y in results:
         np.testing.assert_array_equal(y.asnumpy(), np.full(1 << 20, 9))
 
 
@@ -831,6 +836,7 @@ def test_a_failed_backward_raises_again_or_gives_the_gradient(device, monkeypatc
     x.grad.wait_to_read()
     with autograd.record():
         y = x * x
+    gc.collect()
     device.memory.drop_free()
     used = device.memory.used
     with monkeypatch.context() as patched:
@@ -839,8 +845,9 @@ def test_a_failed_backward_raises_again_or_gives_the_gradient(device, monkeypatc
             y.backward()
         assert not autograd.is_recording()
         with pytest.raises(mx.MXNetError, match="no memory"):
-            x.grad.asnumpy()
+            y.asnumpy()
     np.testing.assert_array_equal(x.grad.asnumpy(), np.full(1 << 20, 6))
+    np.testing.assert_array_equal(y.asnumpy(), np.full(1 << 20, 9))
 
 
 def test_shapes_dtypes_and_devices_are_checked_at_the_call():

@@ -34,6 +34,8 @@ from ops.table import (
     takes,
 )
 
+TOGETHER = 16  # elementwise operators
+
 # --- arrays and values ---
 
 
@@ -135,22 +137,32 @@ def evaluate_all(values: dict[str, Value], complaints: dict[str, str]) -> None:
                 del values[name]
 
 
+def together(operators: Sequence[Elementwise]) -> list[list[Elementwise]]:
+    """The operators in groups that make a kernel each: fewer kernels to compile, and none so long that compilers grow slow."""
+    groups = []
+    for arity in sorted({len(op.names) for op in operators}):
+        of_arity = [op for op in operators if len(op.names) == arity]
+        groups += [of_arity[i : i + TOGETHER] for i in range(0, len(of_arity), TOGETHER)]
+    return groups
+
+
 def check_elementwise(
     operators: Sequence[Elementwise], dtype: np.dtype[Any], layout: str, device: Any, generator: np.random.Generator
 ) -> None:
     """Compare with NumPy: every operator that takes `dtype`, on operands that lie as the layout says."""
     complaints: dict[str, str] = {}
     for operands in LAYOUTS[layout]:
-        arrays = [sample(generator, operand.shape, dtype) for operand in operands]
-        values = [unevaluated(on(device, array, operand.views)) for array, operand in zip(arrays, operands, strict=True)]
-        arrays = [seen(array, operand.views) for array, operand in zip(arrays, operands, strict=True)]
-        able = {op.name: op for op in operators if takes(op, dtype)}
-        results = {name: op(*values[: len(op.names)], **ATTRIBUTES.get(name, {})) for name, op in able.items()}
-        evaluate_all(results, complaints)
-        for name, value in results.items():
-            wrong = judge(able[name], arrays[: len(able[name].names)], read(value), dtype)
-            if wrong and name not in complaints:
-                complaints[name] = f"{wrong} ({layout}, shapes {[array.shape for array in arrays]})"
+        given = [sample(generator, operand.shape, dtype) for operand in operands]
+        arrays = [seen(array, operand.views) for array, operand in zip(given, operands, strict=True)]
+        for group in together([op for op in operators if takes(op, dtype)]):
+            values = [unevaluated(on(device, array, operand.views)) for array, operand in zip(given, operands, strict=True)]
+            results = {op.name: op(*values[: len(op.names)], **ATTRIBUTES.get(op.name, {})) for op in group}
+            evaluate_all(results, complaints)
+            for op in group:
+                if op.name not in complaints:
+                    wrong = judge(op, arrays[: len(op.names)], read(results[op.name]), dtype)
+                    if wrong:
+                        complaints[op.name] = f"{wrong} ({layout}, shapes {[array.shape for array in arrays]})"
     fail_with(complaints)
 
 

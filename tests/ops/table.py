@@ -130,17 +130,24 @@ def derivative_of_gammaln(order: int, data: Array) -> Array:
     return total + tail
 
 
+def of_floats(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Leave integers as they are, which some functions of NumPy make floats of."""
+    return lambda data: function(data) if data.dtype.kind == "f" else data
+
+
 # What an operator is compared with where the declaration names no function of NumPy, or one that does not answer for all dtypes.
 ORACLES: dict[str, Callable[..., Array]] = {
     "digamma": lambda data: derivative_of_gammaln(0, data),
     "erfinv": inverse_error_function,
     "polygamma": lambda data, order: derivative_of_gammaln(order, data),
     "power": whole_power,
+    "rint": of_floats(np.rint),
+    "round": of_floats(registry["round"].numpy),
     "truncated_divide": truncated,
 }
 
-# Whose zeros may have any sign: IEEE 754 leaves the larger of 0 and -0 open, and NumPy's own answer depends on the dtype.
-UNSIGNED_ZEROS = {"maximum", "minimum"}
+# Whose zeros may have any sign: IEEE 754 leaves the larger of 0 and -0 open, and NumPy's answer depends on the dtype.
+UNSIGNED_ZEROS = {"maximum", "minimum", "relu"}
 
 # Where a comparison of floats would be idle: at a jump, where the last bit of a quotient decides.
 JUMPS: dict[str, Callable[..., Array]] = {"truncated_divide": lambda lhs, rhs: abs(lhs / rhs - np.rint(lhs / rhs)) > 1e-2}
