@@ -503,4 +503,6 @@ class Function:
         whole.leaf = None
         whole.record = Record(_Call(self, results), tuple(x.value.stand_in() for x in inputs), {}, whole)
         engine.evaluate(*values)
-        return [NDArray(_part(whole, index, value), result.context) for index, (value, result) in enumerate(zip(values, results, strict=True))]
+        return [
+            NDArray(_part(whole, index, value), result.context) for index, (value, result) in enumerate(zip(values, results, strict=True))
+        ]

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import Phase, find, given, settings
 
 import programs
-from clnd import autograd, engine, nd
+from clnd import MXNetError, autograd, engine, nd
 from programs import FLOATS, Known, Mirror, Program
 
-# A program with its backward pass is a good deal of compiling.
+# A program with its tape is a good deal of compiling.
 fewer = settings(max_examples=max(10, settings().max_examples // 4))
 
 
@@ -36,6 +36,7 @@ def test_programs_compute_what_numpy_computes(program: Program):
         compare(name, names[name].asnumpy(), known)
 
 
+@fewer
 @given(programs.programs())
 def test_recorded_programs_compute_what_numpy_computes(program: Program):
     with autograd.record():
@@ -107,7 +108,7 @@ def test_a_wrong_operator_is_caught(name, wrong, monkeypatch):
             return False
         try:
             test_programs_compute_what_numpy_computes.hypothesis.inner_test(program)
-        except AssertionError:
+        except (AssertionError, MXNetError):
             return True
         return False
 

@@ -2,13 +2,14 @@
 
 from .code import Expression
 from .fusion import copied, defer, evaluate, gathered, lock, ready
-from .launch import blame, check_dtype, grid, index_type
+from .launch import ROUNDS, blame, check_dtype, grid, index_type
 from .layout import Layout, compact
 from .reduce import Folding
 from .transfer import Slot, from_numpy, held_alone, reads, to_numpy, write_region
 from .value import Record, Step, Value, describe_site, eager, state, user_site
 
 __all__ = [
+    "ROUNDS",
     "Expression",
     "Folding",
     "Layout",

@@ -366,6 +366,7 @@ def _evaluate_view(value: Value) -> None:
     record = value.record
     assert record is not None
     source, how = record.inputs[0], record.how
+    assert isinstance(how, Step)
     evaluate(source)
     layout = how.function(source.layout, *how.arguments)
     if layout is None:

@@ -16,12 +16,15 @@ from .dtypes import INFO, float64
 from .layout import Layout, Shape, extent, merge, row_major
 
 if TYPE_CHECKING:
-    from clnd.opencl import Buffer, Device, Kernel
+    from clnd.opencl import Buffer, Device, Kernel, Traits
 
     from .fusion import Fusion, Term
 
 Place: TypeAlias = "tuple[Buffer, Layout]"
 
+# How many rounds the loops of one work-item may take: Mesa's llvmpipe ends all loops of a work-item, without an error, after 65,535 in all,
+# of which the lanes of a run may need several.
+ROUNDS = 8192
 _kernels: dict[Any, Kernel] = {}
 
 
@@ -191,10 +194,11 @@ def elementwise(fusion: Fusion, outputs: list[int], places: list[Place]) -> None
     kernel(*grid(traits, size), *arguments)
 
 
-def grid(traits: Any, size: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+def grid(traits: Traits, size: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Global and local size for `size` independent elements."""
     if traits.schedule == "cpu":
-        return (max(1, min(size // 8192, 4 * traits.compute_units)),), (1,)
+        wanted = min(size // 8192, 4 * traits.compute_units)
+        return (max(1, wanted, -(-size // (traits.lanes * ROUNDS))),), (1,)
     group = traits.group
     groups = max(1, min(-(-size // group), 64 * traits.compute_units))
     return (groups * group,), (group,)

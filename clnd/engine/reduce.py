@@ -18,7 +18,7 @@ from .dtypes import INFO
 from .layout import Shape, compact
 
 if TYPE_CHECKING:
-    from clnd.opencl import Buffer, Device
+    from clnd.opencl import Buffer, Device, Traits
 
     from .fusion import Fusion
 
@@ -126,8 +126,8 @@ def _join(device: Device, partial: Buffer, shape: Shape, how: Folding) -> Buffer
     return fold(fusion, fusion.add(value), again, [], [], divide=False)
 
 
-def _segments(traits: Any, inner: bool, keep: int, length: int) -> int:
-    """Into how many parts to divide the folded axes, so that all compute units have work."""
+def _segments(traits: Traits, inner: bool, keep: int, length: int) -> int:
+    """Into how many parts to divide the folded axes: so that all compute units have work, and no work-item too many rounds."""
     units = traits.compute_units
     if traits.schedule == "cpu":
         busy = keep if inner else -(-keep // traits.lanes)
@@ -137,14 +137,17 @@ def _segments(traits: Any, inner: bool, keep: int, length: int) -> int:
         busy = keep if inner else -(-keep // traits.group)
         part = 16 * traits.group if inner else 64
         wanted = 8 * units if busy < 2 * units else 1
-    return max(1, min(wanted // max(1, busy), length // part))
+    a_round = traits.lanes if traits.schedule == "cpu" else traits.group
+    return max(1, min(wanted // max(1, busy), length // part), -(-length // (launch.ROUNDS * (a_round if inner else 1))))
 
 
-def _grid(traits: Any, inner: bool, keep: int, length: int, segments: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _grid(traits: Traits, inner: bool, keep: int, length: int, segments: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if traits.schedule == "cpu":
         units = keep if inner else -(-keep // traits.lanes)
-        items = max(1, min(units, 4 * traits.compute_units, keep * length // 8192))
-        return (items, segments), (1, 1)
+        part = -(-length // segments)
+        rounds = units * (-(-part // traits.lanes) + 2 * traits.lanes if inner else part)
+        wanted = min(4 * traits.compute_units, keep * length // 8192)
+        return (max(1, min(units, max(wanted, -(-rounds // launch.ROUNDS)))), segments), (1, 1)
     group = traits.group
     items = min(keep, 65536) if inner else -(-keep // group)
     return (items * group, segments), (group, 1)

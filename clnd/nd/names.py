@@ -43,6 +43,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
 
 # Operators that only gradients and arrays themselves use.
 HIDDEN = {
+    "matmul",
+    "add_at",
+    "random_bits",
+    "permutation",
     "full",
     "arange",
     "assign",

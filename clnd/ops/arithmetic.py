@@ -99,7 +99,7 @@ def truncated_divide(lhs: Any, rhs: Any) -> None:
     """Whole part of the quotient, as C divides integers. Division of an integer by zero gives 0.
 
     >>> from clnd import nd
-    >>> nd.truncated_divide(nd.array([-7, 7], dtype="int32"), nd.array([2, 0], dtype="int32")).asnumpy()
+    >>> (nd.array([-7, 7], dtype="int32") / nd.array([2, 0], dtype="int32")).asnumpy()
     array([-3,  0], dtype=int32)
     """
 

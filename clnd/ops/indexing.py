@@ -102,19 +102,24 @@ def add_at(data: Value, indices: Value, *, shape: Shape, axis: int, mode: str) -
     kernel = device.kernel(
         "scatter",
         f"add_at__{wide}",
-        arguments=("buffer", "buffer", "long", "buffer", "long", "long", "long", "long", "long"),
+        arguments=("buffer", "buffer", "long", "buffer", *["long"] * 8),
         storage=info.storage,
         unsigned="u" + info.storage if info.category == "int" else info.storage,
     )
     buffer = device.allocate(result.size * wide.itemsize)
     traits = device.traits
+    part = 4 * engine.ROUNDS  # of the indices: a work-item goes through all of a launch
     if traits.schedule == "cpu":
-        # Each work-item owns some rows and reads all indices.
-        grid: Any = ((max(1, min(n, 4 * traits.compute_units)), 1), (1, 1))
+        # A work-item owns some rows of some columns.
+        columns = max(1, min(inner, part // indices.size))
+        rows = min(n, max(4 * traits.compute_units, -(-n * columns // part)))
+        grid: Any = ((rows, outer * -(-inner // columns)), (1, 1))
     else:
-        # Each work-item owns a column of some rows.
-        grid = ((min(n, 64), -(-outer * inner // traits.group) * traits.group), (1, traits.group))
-    kernel(*grid, buffer, data.buffer, data.offset, indices.buffer, indices.offset, outer, n, inner, indices.size)
+        columns = 1
+        grid = ((min(n, max(64, -(-n // part))), -(-outer * inner // traits.group) * traits.group), (1, traits.group))
+    for begin in range(0, indices.size, part):
+        end = min(indices.size, begin + part)
+        kernel(*grid, buffer, data.buffer, data.offset, indices.buffer, indices.offset, outer, n, inner, indices.size, columns, begin, end)
     return converted(result.place(buffer, compact(shape)), dtype)
 
 
@@ -203,7 +208,7 @@ def _positions(mask: Value) -> Value:
     mask, device = engine.gathered(mask), mask.device
     if mask.size == 0:
         return Value((0,), dtypes.int64, device)
-    chunks = max(1, min(mask.size, 64 * device.traits.compute_units))
+    chunks = max(1, min(mask.size, 64 * device.traits.compute_units), -(-mask.size // (4 * engine.ROUNDS)))
     arguments = ("buffer", "buffer", "long", "long")
     count = device.kernel("positions", "count", arguments=arguments, write=False)
     counts = Value((chunks,), dtypes.int64, device)

@@ -37,6 +37,8 @@ def matmul(lhs: Value, rhs: Value) -> Value:
         return result
     if k == 0:
         return registry["full"](shape=result.shape, value=0, dtype=dtype, device=device)
+    if k > 2 * engine.ROUNDS:
+        return _in_parts(lhs, rhs)
     if min(m, n) == 1 and dtypes.category(dtype) == "float":
         return _as_sum(lhs, rhs)
     traits = device.traits
@@ -63,12 +65,25 @@ def matmul(lhs: Value, rhs: Value) -> Value:
     operands = [x for value in (lhs, rhs) for x in (value.buffer, value.offset, *value.layout.strides)]
     if traits.schedule == "cpu":
         tiles = batch * -(-m // ROWS) * -(-n // (VECTORS * traits.lanes))
-        items = max(1, min(tiles, 4 * traits.compute_units, batch * m * n * k // 16384))
+        wanted = min(4 * traits.compute_units, batch * m * n * k // 16384)
+        items = max(1, min(tiles, max(wanted, -(-tiles * k // engine.ROUNDS))))
         kernel((items,), (1,), buffer, *operands, *sizes)
     else:
         blocks = (-(-n // TILE) * TILE, -(-m // TILE) * TILE, batch)
         kernel(blocks, (TILE, TILE, 1), buffer, *operands, *sizes)
     return result.place(buffer, compact(result.shape))
+
+
+def _in_parts(lhs: Value, rhs: Value) -> Value:
+    """A product whose sums are so long that no work-item should run through one alone."""
+    part, window = engine.ROUNDS, registry["slice_axis"]
+    total: Value | None = None
+    for begin in range(0, lhs.shape[2], part):
+        end = min(lhs.shape[2], begin + part)
+        product = registry["matmul"](window(lhs, axis=2, begin=begin, end=end), window(rhs, axis=1, begin=begin, end=end))
+        total = product if total is None else total + product
+    assert total is not None
+    return total
 
 
 def _as_sum(lhs: Value, rhs: Value) -> Value:

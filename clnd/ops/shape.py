@@ -277,7 +277,12 @@ def stack(*data: Value, axis: int = 0) -> Value:
 
 @composed(numpy=None)
 def split(data: Value, *, sections: Sequence[tuple[int, int]], axis: int) -> list[Value]:
-    """The parts (begin, end) of an axis."""
+    """Parts of an axis.
+
+    >>> from clnd import nd
+    >>> [part.asnumpy() for part in nd.split(nd.array([[1, 2, 3, 4]]), num_outputs=2)]
+    [array([[1., 2.]], dtype=float32), array([[3., 4.]], dtype=float32)]
+    """
     return [slice_axis(data, axis=axis, begin=begin, end=end) for begin, end in sections]
 
 

@@ -1,8 +1,8 @@
 """What the tests of the engine share: each runs lazily, on the first CPU and the first GPU context that there are."""
 
-import measures
 import pytest
 
+import measures
 from clnd import engine
 
 

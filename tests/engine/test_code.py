@@ -2,10 +2,10 @@
 
 import re
 
-import measures
 import numpy as np
 import pytest
 
+import measures
 from clnd import engine, nd
 from clnd.engine import code, dtypes
 from clnd.engine.dtypes import INFO
@@ -14,9 +14,37 @@ DTYPES = ["bool", "int8", "uint8", "int32", "int64", "float16", "float32", "floa
 FLOATS = [
     *(0.0, -0.0, 0.4, -0.4, 0.5, -0.5, 0.99, -0.99, 1.0, -1.0, 1.5, 2.5, -2.5, 7.9, -7.9, 100.25, -100.25),
     *(127.0, 127.9, 128.0, -128.0, -128.9, -129.0, 255.0, 255.9, 256.0, 300.0, -300.0, 32767.0, 65504.0, 65519.0, 65520.0, -65520.0),
-    *(2.0**24, 2.0**24 + 1, 2.0**31 - 129, 2.0**31 - 1, 2.0**31, 2.0**31 + 1, -(2.0**31), -(2.0**31) - 1, 2.0**32 - 1, 2.0**32, 2.0**32 + 512),
+    *(
+        2.0**24,
+        2.0**24 + 1,
+        2.0**31 - 129,
+        2.0**31 - 1,
+        2.0**31,
+        2.0**31 + 1,
+        -(2.0**31),
+        -(2.0**31) - 1,
+        2.0**32 - 1,
+        2.0**32,
+        2.0**32 + 512,
+    ),
     *(2.0**53 + 2, 2.0**63 - 1024, 2.0**63, -(2.0**63), -(2.0**63) - 2048, 2.0**64 - 2048, 2.0**64, -(2.0**64), 1e30, -1e30, 3.4e38, 1e300),
-    *(np.inf, -np.inf, np.nan, 1e-45, 6e-8, 5.9e-8, 3e-8, 2.9e-8, -6e-8, 1.1754942e-38, 1e-310, 2049.0, 2051.0, 1 + 2.0**-11, 1 + 2.0**-11 + 2.0**-40),
+    *(
+        np.inf,
+        -np.inf,
+        np.nan,
+        1e-45,
+        6e-8,
+        5.9e-8,
+        3e-8,
+        2.9e-8,
+        -6e-8,
+        1.1754942e-38,
+        1e-310,
+        2049.0,
+        2051.0,
+        1 + 2.0**-11,
+        1 + 2.0**-11 + 2.0**-40,
+    ),
 ]
 INTEGERS = [0, 1, -1, 2, 7, 127, 128, -128, -129, 255, 256, 2047, 2049, 2051, 65504, 65519, 65520, 2**24 + 1, 2**31 - 1, 2**31, -(2**31)]
 INTEGERS += [2**32 - 1, 2**32, 2**53 + 1, 2**62 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1]
@@ -94,7 +122,9 @@ def test_a_conversion_within_a_kernel_is_the_one_on_its_own():
 @pytest.mark.parametrize(("lanes", "n"), [(1, ""), (4, "4"), (16, "16")])
 def test_names_and_types_are_spelled_out(lanes, n):
     x, y = "a0", "t1"
-    text = code.spell("convert_T(as_U(lhs) + as_U(rhs)) * (T)(1) - (S)(0) * lhsrhs * f_T(lhs)", {"lhs": x, "rhs": y}, np.dtype("int8"), lanes)
+    text = code.spell(
+        "convert_T(as_U(lhs) + as_U(rhs)) * (T)(1) - (S)(0) * lhsrhs * f_T(lhs)", {"lhs": x, "rhs": y}, np.dtype("int8"), lanes
+    )
     assert text == f"convert_char{n}(as_uchar{n}(a0) + as_uchar{n}(t1)) * (char{n})(1) - (char{n})(0) * lhsrhs * f_char{n}(a0)"
 
 

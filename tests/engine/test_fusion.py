@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from measures import allocated, alive, counted, launches, waits
 
 import clnd as mx
 from clnd import autograd, engine, nd
 from clnd.engine import fusion, launch
 from clnd.opencl import source
+from measures import alive, allocated, counted, launches, waits
 
 
 def bits(array) -> bytes:
@@ -152,7 +152,9 @@ def test_a_live_result_is_stored_where_a_kernel_sees_all_of_it_in_another_order(
         pytest.param(lambda x: x[1:3], id="a part"),
         pytest.param(lambda x: x[:, ::2], id="every other column"),
         pytest.param(lambda x: nd.broadcast_to(nd.expand_dims(x, axis=0), shape=(3, 6, 4)), id="repeated"),
-        pytest.param(lambda x: nd.broadcast_to(x[2:4].reshape((1, 8)), shape=(3, 8)).reshape((6, 4)), id="a part repeated to the same size"),
+        pytest.param(
+            lambda x: nd.broadcast_to(x[2:4].reshape((1, 8)), shape=(3, 8)).reshape((6, 4)), id="a part repeated to the same size"
+        ),
     ],
 )
 def test_a_live_result_of_which_a_kernel_sees_a_part_or_repeats_is_right_all_the_same(view):
@@ -418,7 +420,10 @@ def test_a_launched_value_that_no_tape_holds_forgets_what_it_was_computed_from(n
 # The same bits.
 
 FUNCTIONS = {
-    **{name: getattr(nd, name) for name in ("exp", "log", "tanh", "sin", "cos", "erf", "sqrt", "gamma", "cbrt", "arctan", "log1p", "sigmoid")},
+    **{
+        name: getattr(nd, name)
+        for name in ("exp", "log", "tanh", "sin", "cos", "erf", "sqrt", "gamma", "cbrt", "arctan", "log1p", "sigmoid")
+    },
     "power": lambda x: nd.power(x, 1.7),
     "reciprocal": lambda x: 1 / x,
     "hypot": lambda x: nd.broadcast_hypot(x, x + 1),
@@ -605,7 +610,9 @@ def graphs(draw):
     """Steps of a graph: an operator with the numbers of its operands; then what is read and what is dropped, when."""
     steps = []
     for number in range(draw(st.integers(2, 14))):
-        name = draw(st.sampled_from(["add", "multiply", "tanh", "scale", "flip", "transpose", "part", "spread", "sum", "exp", "shift", "where"]))
+        name = draw(
+            st.sampled_from(["add", "multiply", "tanh", "scale", "flip", "transpose", "part", "spread", "sum", "exp", "shift", "where"])
+        )
         steps.append((name, draw(st.integers(0, number)), draw(st.integers(0, number))))
     moments = st.lists(st.tuples(st.integers(0, len(steps)), st.integers(0, len(steps))), max_size=8)
     return steps, draw(moments), draw(moments)

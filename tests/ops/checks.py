@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from clnd import autograd, engine
+from clnd import engine
 from clnd.engine import Value
 from clnd.errors import MXNetError
-from clnd.ndarray import NDArray
 from clnd.ops import registry
-from clnd.ops.declare import Elementwise, Operator
+from clnd.ops.declare import Elementwise
 from ops.table import (
     ATTRIBUTES,
     DTYPES,
@@ -24,8 +23,6 @@ from ops.table import (
     ULPS,
     UNSIGNED_ZEROS,
     Array,
-
-    Operand,
     View,
     computed_in,
     oracle,
