@@ -27,8 +27,7 @@ __kernel void ${name}(
             for (long i = left; i < right; i++) out[(o * n + row) * inner + i] = 0;
     for (long j = begin; j < end; j++) {
         const long row = indices[indices_start + j];
-        if (row < from || row >= to) continue;
-        for (long i = left; i < right; i++) {
+        for (long i = row >= from && row < to ? left : right; i < right; i++) {
             const long z = (o * n + row) * inner + i;
             out[z] = (${storage})((${unsigned})out[z] + (${unsigned})data[data_start + (o * picked + j) * inner + i]);
         }

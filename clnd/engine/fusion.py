@@ -273,6 +273,7 @@ def assemble(shape: Shape, device: Device, build: Callable[[Fusion], int]) -> tu
             return fusion, build(fusion)
         except Cut as cut:
             value = cut.value
+        del fusion  # it refers to values, and their references are about to be counted
         evaluate(value)
 
 

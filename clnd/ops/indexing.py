@@ -108,7 +108,7 @@ def add_at(data: Value, indices: Value, *, shape: Shape, axis: int, mode: str) -
     )
     buffer = device.allocate(result.size * wide.itemsize)
     traits = device.traits
-    part = 4 * engine.ROUNDS  # of the indices: a work-item goes through all of a launch
+    part = 2 * engine.ROUNDS  # of the indices: a work-item goes through all of a launch
     if traits.schedule == "cpu":
         # A work-item owns some rows of some columns.
         columns = max(1, min(inner, part // indices.size))

@@ -297,12 +297,16 @@ INDEXING = [
     *cases("pick", [(((2, 3, 4), (2, 4)), {"axis": 1, "mode": "wrap"}), (((4,), ()), {})], numpy=pick, draw={1: indices(-5, 9)}),
     *cases(
         "one_hot",
-        [(((3,),), {"depth": 4}), (((2, 3),), {"depth": 3, "on_value": 5, "off_value": -1, "dtype": "int32"}), (((2,),), {"depth": 0})],
+        [(((3,),), {"depth": 4}), (((2,),), {"depth": 0}), (((3,),), {"depth": 4, "on_value": 5, "off_value": -1, "dtype": "float32"})],
         numpy=one_hot,
-        dtypes=("float32", "int32", "uint8"),
+        result=lambda _: np.float32,
         draw={0: indices(0, 5)},
         gradient=False,
     ),
+    *[
+        Case("one_hot", ((2, 3),), {"depth": 4, "on_value": 5, "off_value": 1, "dtype": dtype}, one_hot, (dtype,), draw={0: indices(0, 5, "float32")}, gradient=False)
+        for dtype in ("float16", "uint8", "int8", "int32", "int64", "bool")
+    ],
     *cases(
         "Embedding",
         [(((2, 3), (5, 4)), {"input_dim": 5, "output_dim": 4})],

@@ -14,6 +14,7 @@ from clnd.engine import Value
 from clnd.errors import MXNetError
 from clnd.ops import registry
 from clnd.ops.declare import Elementwise
+from ops.cases import Case
 from ops.table import (
     ATTRIBUTES,
     DTYPES,
@@ -180,3 +181,61 @@ def judge(op: Elementwise, arrays: Sequence[Array], got: Array, dtype: np.dtype[
         exact = np.asarray(oracle(op)(*given, **ATTRIBUTES.get(op.name, {})))
     allowed = NEAR_ZERO[op.name] * np.finfo(common).eps if op.name in NEAR_ZERO else 0.0
     return compare(got, exact, op.result or common, ulps, where, allowed, zeros=op.name not in UNSIGNED_ZEROS)
+
+
+# --- one call of an operator ---
+
+
+def draw(case: Case, dtype: np.dtype[Any], generator: np.random.Generator) -> list[Array]:
+    """Arrays for a case: numbers of all kinds where the result is exact, else such that it is neither rounded away nor overflows."""
+    arrays = []
+    for position, shape in enumerate(case.shapes):
+        if position in case.draw:
+            array = case.draw[position](generator, shape)
+        elif case.rounded is None or result_of(case, dtype).kind != "f":
+            array = sample(generator, shape, dtype)
+        elif dtype.kind == "f":
+            array = generator.uniform(*case.interval, shape)
+        else:
+            array = generator.integers(-9 if dtype.kind == "i" else 0, 2 if dtype.kind == "b" else 10, shape)
+        arrays.append(np.asarray(array) if position in case.draw else np.asarray(array).astype(dtype))
+    return arrays
+
+
+def result_of(case: Case, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of a case's result for arrays of `dtype`."""
+    return np.dtype(case.result(dtype) if case.result else dtype)
+
+
+def turned(array: Array) -> tuple[Array, tuple[View, ...]]:
+    """The array as it would have to lie in memory to be seen, as it is, transposed and backwards."""
+    if not array.ndim:
+        return array, ()
+    backwards = (slice(None, None, -1),) * array.ndim
+    return np.ascontiguousarray(array[backwards].T), (("axes", tuple(reversed(range(array.ndim)))), ("window", backwards))
+
+
+def check_case(case: Case, dtype: np.dtype[Any], device: Any, generator: np.random.Generator, strided: bool = False) -> None:
+    """Compare a call with NumPy's, on arrays that are contiguous or not."""
+    arrays = draw(case, dtype, generator)
+    values = [on(device, *turned(array)) if strided else on(device, array) for array in arrays]
+    got = read(case.op(*values, **case.attributes))
+    result = result_of(case, dtype)
+    rounded = case.rounded is not None and result.kind == "f"
+    given = [array.astype(wide(result)) if rounded and i not in case.draw else array for i, array in enumerate(arrays)]
+    allowed: Any = 0.0
+    with np.errstate(all="ignore"):
+        exact = np.asarray(case.expected(*given, **oracle_attributes(case)))
+        if rounded:
+            size = abs(np.asarray(case.terms(*given, **oracle_attributes(case)) if case.terms else exact))
+            computed = np.finfo(np.float32 if result == np.float16 else result)
+            allowed = case.rounded * computed.eps / 2 * size + np.finfo(result).smallest_subnormal.astype(size.dtype)
+            if result == np.float16:
+                allowed = allowed + np.spacing(abs(exact).astype(result)) / 2
+    wrong = compare(got, exact, result, allowed=allowed)
+    assert not wrong, f"{case} of {dtype}{', strided' * strided}: {wrong}"
+
+
+def oracle_attributes(case: Case) -> dict[str, Any]:
+    """The attributes that say more to NumPy than which dtype is wanted."""
+    return {name: value for name, value in case.attributes.items() if name != "dtype" or case.rounded is None}
