@@ -205,6 +205,8 @@ class Fusion:
             value, record = member.value, member.value.record
             assert record is not None
             positions, reads_output = record.op.saves(record) if record.traced and not record.freed else (frozenset[int](), False)
+            if isinstance(record.how, Step) and id(value) in outside:
+                outside.add(id(record.inputs[0]))  # who holds a view holds what it is a view of
             if id(value) not in wanted and (id(value) in outside or reads_output or id(value) in saved):
                 worth[id(value)] = id(value) in outside or reads_output or record.op.dear
                 if member.place is None or not worth[id(value)]:

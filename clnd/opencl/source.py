@@ -65,6 +65,37 @@ def _lookup(folder: Path) -> Any:
     return TemplateLookup(directories=[str(folder)], strict_undefined=True, input_encoding="utf-8")
 
 
+def tidy(source: str) -> str:
+    """Indent OpenCL C by its braces and drop needless blank lines: a template's own layout serves the template.
+
+    Examples
+    --------
+    >>> print(tidy("void f(int n)\\n{\\n\\n  if (n)\\n  g();\\n\\n\\n      }"), end="")
+    void f(int n)
+    {
+        if (n)
+            g();
+    }
+    """
+    lines: list[str] = []
+    depth, unfinished = 0, False
+    for text in map(str.strip, source.splitlines()):
+        if not text:
+            if lines and lines[-1] and not lines[-1].endswith("{"):
+                lines.append("")
+            continue
+        if text.startswith("}") and lines and not lines[-1]:
+            lines.pop()
+        plain = text.startswith(("#", "//"))
+        closing = len(text) - len(text.lstrip("})"))
+        level = depth - closing + (unfinished and not plain and not text.startswith("{"))
+        lines.append("    " * max(0, level) + text)
+        if not plain:
+            depth += sum(text.count(mark) for mark in "{(") - sum(text.count(mark) for mark in "})")
+            unfinished = not text.endswith((";", "{", "}", ",", "(")) and depth > 0
+    return "\n".join(lines).strip() + "\n"
+
+
 def render(template: str, name: str, parameters: Mapping[str, Any]) -> str:
     """Render a kernel's source.
 
@@ -95,7 +126,7 @@ def render(template: str, name: str, parameters: Mapping[str, Any]) -> str:
     except Exception as error:
         where = exceptions.text_error_template().render()
         raise MXNetError(f"kernel {name}: rendering {template}.cl.mako failed: {error}\n{where}") from error
-    return source
+    return tidy(source)
 
 
 def dump(folder: str, name: str, source: str) -> None:

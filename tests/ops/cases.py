@@ -304,7 +304,15 @@ INDEXING = [
         gradient=False,
     ),
     *[
-        Case("one_hot", ((2, 3),), {"depth": 4, "on_value": 5, "off_value": 1, "dtype": dtype}, one_hot, (dtype,), draw={0: indices(0, 5, "float32")}, gradient=False)
+        Case(
+            "one_hot",
+            ((2, 3),),
+            {"depth": 4, "on_value": 5, "off_value": 1, "dtype": dtype},
+            one_hot,
+            (dtype,),
+            draw={0: indices(0, 5, "float32")},
+            gradient=False,
+        )
         for dtype in ("float16", "uint8", "int8", "int32", "int64", "bool")
     ],
     *cases(

@@ -1,0 +1,62 @@
+#pragma OPENCL FP_CONTRACT OFF
+// A vector at any element's address, aligned or not.
+typedef float8 float8_anywhere __attribute__((aligned(4)));
+#define get_float(p, i) ((p)[i])
+#define put_float(p, i, x) ((p)[i] = (x))
+inline float8 load_float(__global const float *p, int count)
+{
+    if (count >= 8) return *(__global const float8_anywhere *)p;
+    float8 v = 0;
+    for (int lane = 0; lane < count; lane++) ((float *)&v)[lane] = p[lane];
+    return v;
+}
+inline void store_float(__global float *p, float8 v, int count)
+{
+    if (count >= 8) *(__global float8_anywhere *)p = v;
+    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+}
+
+inline float8 join(float8 a, float8 b) { return ((a > b) | (a != a)) ? a : b; }
+inline float join_one(float a, float b) { return ((a > b) | (a != a)) ? a : b; }
+
+__kernel void abs_max__float32_1d(
+    __global float *out,
+    const int keep,
+    const int length,
+    __global float *z0_data,
+    const int z0_start,
+    const int z0_s0,
+    __global const float *a0_data,
+    const int a0_start,
+    const int a0_s0,
+    const int m0)
+{
+    const int segments = get_global_size(1), segment = get_global_id(1);
+    const int part = ((length + segments - 1) / segments + 7) / 8 * 8;
+    const int from = min(length, segment * part), to = min(length, from + part);
+    const int chunk = ((keep + 7) / 8 + get_global_size(0) - 1) / get_global_size(0) * 8;
+    const int begin = get_global_id(0) * chunk, end = begin < keep ? min(keep, begin + chunk) : begin;
+    for (int at = begin; at < end; at += 8) {
+        const int count = (int)min((int)8, end - at);
+        float8 total = (float8)(-INFINITY);
+        int i0;
+        {
+            int rest = from;
+            i0 = rest;
+        }
+        for (int r = from; r < to; r++) {
+            const int z0_shift = i0 * z0_s0;
+            const int a0_shift = i0 * a0_s0;
+            const float8 a0 = load_float(a0_data + a0_start + a0_shift + at, count);
+            const float8 t0 = fabs(a0);
+            store_float(z0_data + z0_start + z0_shift + at, t0, count);
+            const float8 value = t0;
+            total = join(total, value);
+            i0 += 1;
+        }
+        {
+            const float8 x = total;
+            store_float(out + segment * keep + at, x, count);
+        }
+    }
+}

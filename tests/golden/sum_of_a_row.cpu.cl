@@ -1,0 +1,82 @@
+#pragma OPENCL FP_CONTRACT OFF
+// A vector at any element's address, aligned or not.
+typedef float8 float8_anywhere __attribute__((aligned(4)));
+#define get_float(p, i) ((p)[i])
+#define put_float(p, i, x) ((p)[i] = (x))
+inline float8 load_float(__global const float *p, int count)
+{
+    if (count >= 8) return *(__global const float8_anywhere *)p;
+    float8 v = 0;
+    for (int lane = 0; lane < count; lane++) ((float *)&v)[lane] = p[lane];
+    return v;
+}
+inline void store_float(__global float *p, float8 v, int count)
+{
+    if (count >= 8) *(__global float8_anywhere *)p = v;
+    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+}
+
+inline float8 join(float8 a, float8 b) { return a + b; }
+inline float join_one(float a, float b) { return a + b; }
+
+__kernel void multiply_exp_sum__float32_1d(
+    __global float *out,
+    const int keep,
+    const int length,
+    __global const float *a0_data,
+    const int a0_start,
+    const int a0_s0,
+    __global const float *a1_data,
+    const int a1_start,
+    const int a1_s0,
+    const int m0)
+{
+    const int segments = get_global_size(1), segment = get_global_id(1);
+    const int part = ((length + segments - 1) / segments + 7) / 8 * 8;
+    const int from = min(length, segment * part), to = min(length, from + part);
+    const int chunk = (keep + get_global_size(0) - 1) / get_global_size(0);
+    const int first = get_global_id(0) * chunk;
+    for (int o = first; o < min(keep, first + chunk); o++) {
+        int i0;
+        {
+            int rest = o;
+            i0 = rest;
+        }
+        const int a0_shift = i0 * a0_s0;
+        const int a1_shift = i0 * a1_s0;
+        float8 total = (float8)(0), lost = (float8)(0), some = (float8)(0);
+        int summed = 0;
+        for (int at = from; at < to; at += 8) {
+            const int count = (int)min((int)8, to - at);
+            const float8 a0 = load_float(a0_data + a0_start + a0_shift + at, count);
+            const float8 a1 = load_float(a1_data + a1_start + a1_shift + at, count);
+            const float8 t0 = a0 * a1;
+            const float8 t1 = exp(t0);
+            const float8 value = t1;
+            float8 counted = value;
+            if (count < 8) counted = (int8)(0, 1, 2, 3, 4, 5, 6, 7) < (int8)(count) ? value : (float8)(0);
+            some += counted;
+            if (++summed == 16) {
+                const float8 larger = total + some;
+                lost += fabs(total) >= fabs(some) ? (total - larger) + some : (some - larger) + total;
+                total = larger;
+                some = (float8)(0);
+                summed = 0;
+            }
+        }
+        {
+            const float8 larger = total + some;
+            lost += fabs(total) >= fabs(some) ? (total - larger) + some : (some - larger) + total;
+            total = larger;
+            some = (float8)(0);
+            summed = 0;
+            total = lost == lost ? total + lost : total;
+        }
+        float lane_totals[8];
+        for (int lane = 0; lane < 8; lane++) lane_totals[lane] = ((float *)&total)[lane];
+        for (int width = 4; width > 0; width /= 2)
+            for (int lane = 0; lane < width; lane++) lane_totals[lane] = join_one(lane_totals[lane], lane_totals[lane + width]);
+        const float x = lane_totals[0];
+        put_float(out, segment * keep + o, x);
+    }
+}
