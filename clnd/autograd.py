@@ -336,7 +336,7 @@ def _place(value: Value) -> Any:
 
 
 def _head_gradients(heads: Sequence[Value], given: Any) -> list[Value]:
-    gradients = [None] * len(heads) if given is None else _listed(given)
+    gradients = [None] * len(heads) if given is None else _listed(given, optional=True)
     if len(gradients) != len(heads):
         raise ShapeError(f"backward: {len(heads)} heads, but {len(gradients)} head gradients")
     result = []
@@ -352,8 +352,13 @@ def _head_gradients(heads: Sequence[Value], given: Any) -> list[Value]:
     return result
 
 
-def _listed(arrays: Any) -> list[Any]:
-    return [arrays] if isinstance(arrays, NDArray) else list(arrays)
+def _listed(arrays: Any, optional: bool = False) -> list[Any]:
+    """One array or several, as a list; if `optional`, None may stand for one."""
+    listed = list(arrays) if isinstance(arrays, (list, tuple)) else [arrays]
+    for array in listed:
+        if not isinstance(array, NDArray) and not (optional and array is None):
+            raise DTypeError(f"autograd: an argument is a {type(array).__name__}, not an NDArray")
+    return listed
 
 
 def get_symbol(x: NDArray) -> None:

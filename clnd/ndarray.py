@@ -402,7 +402,7 @@ class NDArray:
             value = _fitted(value, target, self.shape, key)
         if isinstance(source, NDArray) and source._base is self and source._steps in (steps, selection.steps(one_element=True)):
             return  # `x[i] += 1` has written through the view x[i] already
-        if value.buffer is not None and value.buffer is self.value.buffer and not (state.recording and value.traced):
+        if steps and value.buffer is not None and value.buffer is self.value.buffer and not (state.recording and value.traced):
             value = engine.copied(value)
         self._write(value, steps)
 

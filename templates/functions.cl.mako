@@ -11,6 +11,7 @@
         "remainder": (),
         "power": (),
         "sigmoid": (),
+        "tanh": (),
         "hard_sigmoid": (),
         "sin": ("quarter_turns",),
         "cos": ("quarter_turns",),
@@ -118,6 +119,14 @@ inline ${T} sigmoid_${T}(${T} x)
 {
     const ${T} e = exp(-fabs(x)); // at most 1: nothing overflows, and small results keep their digits
     return (x < 0 ? e : (${T})(1)) / (1 + e);
+}
+</%def>
+
+<%def name="tanh(T, element, lanes)">\
+inline ${T} tanh_${T}(${T} x)
+{
+    const ${T} size = fabs(x), rise = expm1(2 * (size > 22 ? (${T})(22) : size)); // from there on the quotient is 1; PoCL's tanh never is
+    return copysign(rise / (rise + 2), x);
 }
 </%def>
 

@@ -382,13 +382,13 @@ def _evaluate_view(value: Value) -> None:
 
 def _evaluate_folding(value: Value) -> None:
     record = value.record
-    assert record is not None and isinstance(record.how, Folding)
-    how, (data,) = record.how, record.inputs
+    assert record is not None
+    how = record.how
+    assert isinstance(how, Folding)
     with launch.blame(record.op.name, lambda: record.line):
-        fusion, index = assemble(data.shape, data.device, lambda fusion: fusion.add(data))
-        if value.strides is not None:
-            return
-        del data
+        # The input goes by no name here: whether others hold it is about to be counted.
+        shape, device = record.inputs[0].shape, record.inputs[0].device
+        fusion, index = assemble(shape, device, lambda fusion: fusion.add(record.inputs[0]))
         kept = fusion.kept((), record)
         places = room_for(kept)
         buffer = reduce.fold(fusion, index, how, [member.term for member in kept], places)

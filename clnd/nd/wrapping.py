@@ -56,7 +56,9 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
         for attribute, default in attributes.items():
             if default is inspect.Parameter.empty and attribute not in kwargs:
                 raise DTypeError(f"{function.__name__}: the attribute {attribute} must be given")
-        return deliver(function.__name__, call(*values, **kwargs), context, out)
+        result = call(*values, **kwargs)
+        del values  # a write into a part of `out` costs the part only if nobody refers to the whole
+        return deliver(function.__name__, result, context, out)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     either = inspect.Parameter.VAR_POSITIONAL if variadic else inspect.Parameter.POSITIONAL_OR_KEYWORD

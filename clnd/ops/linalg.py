@@ -88,12 +88,14 @@ def _in_parts(lhs: Value, rhs: Value) -> Value:
 
 def _as_sum(lhs: Value, rhs: Value) -> Value:
     """A product with a vector on one side: one reduction, in which all elements of the matrix are read once."""
-    reshape, total = registry["reshape"], registry["sum"]
+    reshape, total, dtype = registry["reshape"], registry["sum"], lhs.dtype
     batch, m, _ = lhs.shape
     n = rhs.shape[2]
+    # The products of float16 are not rounded to it, as they are not in the kernel for matrices.
+    lhs, rhs = (converted(x, dtypes.promote(dtype, dtypes.float32)) for x in (lhs, rhs))
     if n == 1:
-        return reshape(total(lhs * _swapped(rhs), axis=2), shape=(batch, m, 1))
-    return reshape(total(_swapped(lhs) * rhs, axis=1), shape=(batch, 1, n))
+        return converted(reshape(total(lhs * _swapped(rhs), axis=2), shape=(batch, m, 1)), dtype)
+    return converted(reshape(total(_swapped(lhs) * rhs, axis=1), shape=(batch, 1, n)), dtype)
 
 
 @composed(numpy=None, methods=["dot"])

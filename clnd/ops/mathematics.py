@@ -445,7 +445,7 @@ def cosh(data: Any) -> None:
     """
 
 
-@elementwise(float="tanh(data)", promote="float", grad=lambda dz, z: dz * (1 - z * z), numpy=np.tanh, dear=True)
+@elementwise(float="tanh_T(data)", promote="float", grad=lambda dz, z: dz * (1 - z * z), numpy=np.tanh, dear=True)
 def tanh(data: Any) -> None:
     """The hyperbolic tangent.
 

@@ -48,7 +48,7 @@ def log_softmax(data: Value, *, axis: int = -1) -> Value:
     """
     data, dtype = _wide(data, "log_softmax", axis)
     if not data.size:
-        return data
+        return converted(data, dtype)
     shifted = data - registry["max"](data, axis=axis, keepdims=True)
     total = registry["sum"](registry["exp"](shifted), axis=axis, keepdims=True)
     return converted(shifted - registry["log"](total), dtype)

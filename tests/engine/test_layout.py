@@ -93,7 +93,7 @@ def test_reshape_of_one_element_and_none():
 
 @given(viewed())
 def test_merged_axes_walk_the_same_positions(pair):
-    layout, array = pair
+    layout, _ = pair
     if 0 in layout.shape:
         return
     second = compact(layout.shape)

@@ -38,6 +38,8 @@ class Case:
         ... and of what size the numbers were that were rounded, if not that of the result: called as `numpy` is.
     draw : dict
         For arrays that are no data (positions and masks): what draws them, by the array's number.
+    halves : int
+        How often the result is rounded on the way if it is float16: each operator that it is composed of does so once.
     gradient : bool
         Is it checked?
     domain : (float, float), optional
@@ -53,6 +55,7 @@ class Case:
     rounded: float | None = None
     terms: Callable[..., Any] | None = None
     draw: dict[int, Draw] = field(default_factory=dict)
+    halves: int = 1
     gradient: bool = True
     domain: tuple[float, float] | None = None
 
@@ -77,8 +80,10 @@ class Case:
 
 
 def cases(operator: str, calls: list[Call], **options: Any) -> list[Case]:
-    """Cases that differ in shapes and attributes alone."""
-    return [Case(operator, shapes, attributes, **options) for shapes, attributes in calls]
+    """Cases that differ in shapes and attributes alone. The first is checked for every dtype, which further shapes have no bearing on."""
+    dtypes = options.pop("dtypes", DTYPES)
+    few = tuple(dtype for dtype in dtypes if dtype in ("float32", "int32")) or dtypes
+    return [Case(operator, shapes, attributes, dtypes=few if i else dtypes, **options) for i, (shapes, attributes) in enumerate(calls)]
 
 
 def magnitudes(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,14 +133,27 @@ def norm(data: Array, ord: int = 2, axis: Any = None, keepdims: bool = False) ->
 
 # What a compensated sum rounds: 16 elements are added up plainly before the rest of their sum joins the total.
 SUM = 18
+FEW: list[Call] = [(((5, 7),), {"axis": 1}), (((3, 4, 5),), {"axis": (0, 2)}), (((7,),), {"keepdims": True}), (((),), {})]
+NOT_LARGE = [call for call in FOLDED if call[0] != ((LARGE,),)]
 REDUCTIONS = [
     *cases("sum", [*FOLDED, *NOTHING], result=widened, rounded=SUM, terms=magnitudes(np.sum)),
-    Case("sum", ((5, 7),), {"axis": 1, "dtype": np.dtype("float32")}, result=lambda _: np.float32, rounded=SUM, terms=magnitudes(np.sum)),
-    *cases("prod", [call for call in [*FOLDED, *NOTHING] if call[0] != ((LARGE,),)], result=widened, rounded=2 * max(WIDE)),
+    *cases(
+        "sum",
+        [(((5, 7),), {"axis": 1, "dtype": np.dtype("float32")})],
+        result=lambda _: np.float32,
+        rounded=SUM,
+        terms=magnitudes(np.sum),
+        gradient=False,
+    ),
+    *cases("prod", [*NOT_LARGE, *NOTHING], result=widened, rounded=2 * max(WIDE), gradient=False),
+    *cases("prod", [*FEW, *NOTHING], result=widened, rounded=70),
     *cases("max", FOLDED),
-    *cases("min", FOLDED),
-    *cases("mean", FOLDED, result=floated, rounded=SUM + 6, terms=lambda data, **axes: np.mean(abs(data), **axes)),
-    *cases("norm", FOLDED, numpy=norm, result=floated, rounded=SUM + 8),
+    *cases("min", FOLDED, gradient=False),
+    *cases("min", FEW),
+    *cases("mean", FOLDED, result=floated, rounded=SUM + 6, terms=lambda data, **axes: np.mean(abs(data), **axes), gradient=False),
+    *cases("mean", FEW, result=floated, rounded=SUM + 6, terms=lambda data, **axes: np.mean(abs(data), **axes)),
+    *cases("norm", FOLDED, numpy=norm, result=floated, rounded=SUM + 8, gradient=False),
+    *cases("norm", FEW, numpy=norm, result=floated, rounded=SUM + 8),
     *cases("norm", [(((5, 7),), {"ord": 1, "axis": 1}), (((5, 7),), {"ord": 1})], numpy=norm, result=floated, rounded=SUM + 2),
     *cases("argmax", ONE_AXIS, result=lambda _: np.int64, gradient=False),
     *cases("argmin", ONE_AXIS, result=lambda _: np.int64, gradient=False),
@@ -451,6 +469,7 @@ NETWORKS = [
         numpy=fully_connected,
         dtypes=FLOATS,
         rounded=6,
+        halves=2,
         terms=magnitudes(fully_connected),
     ),
     *cases(

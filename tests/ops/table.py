@@ -149,8 +149,12 @@ ORACLES: dict[str, Callable[..., Array]] = {
 # Whose zeros may have any sign: IEEE 754 leaves the larger of 0 and -0 open, and NumPy's answer depends on the dtype.
 UNSIGNED_ZEROS = {"maximum", "minimum", "relu"}
 
-# Where a comparison of floats would be idle: at a jump, where the last bit of a quotient decides.
-JUMPS: dict[str, Callable[..., Array]] = {"truncated_divide": lambda lhs, rhs: abs(lhs / rhs - np.rint(lhs / rhs)) > 1e-2}
+# Where operators have jumps, at which nothing is to be compared: the last bit of a quotient decides there.
+def far_from_whole(lhs: Array, rhs: Array) -> Array:
+    return abs(lhs / rhs - np.rint(lhs / rhs)) > 1e-2
+
+
+JUMPS: dict[str, Callable[..., Array]] = {"truncated_divide": far_from_whole, "modulo": far_from_whole}
 
 
 def elementwise() -> list[Elementwise]:

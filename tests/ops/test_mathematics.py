@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyopencl as cl
 import pytest
 from scipy import special
 
@@ -128,8 +129,7 @@ def patterns(generator, dtype, size=SIZE):
 
 
 def keeps_denormals(device):
-    tiny = engine.from_numpy(np.array([1e-40], np.float32), device)
-    return bool(engine.to_numpy(tiny + tiny)[0])
+    return bool(device.cl.single_fp_config & cl.device_fp_config.DENORM)
 
 
 def pieces(device, name):
@@ -219,8 +219,9 @@ def test_float64_within_thirteen_digits(name, device, seeded):
         pytest.skip("no float64")
     x = patterns(np.random.default_rng(seeded), np.float64, 20_000)
     allowed = 1e-13
-    if name in GAMMA:
-        x = x[~poles(x) & (abs(x) < 1e15)]
+    if name in GAMMA:  # where SciPy has its digits
+        x = x[~poles(x) & (abs(x) < 1e15) & ((x > 0) | (abs(x - np.rint(x)) > 0.01))]
+        x = x[(name != "gammaln") | ((abs(x - 1) > 0.01) & (abs(x - 2) > 0.01))]
     with np.errstate(all="ignore"):
         exact = FUNCTIONS[name](x)
     got = computed(device, name, x)
@@ -389,8 +390,9 @@ def test_integers_stay_integers(name, dtype, device, seeded):
     np.testing.assert_array_equal(got, numpys.get(name, np.copy)(x))
 
 
-@pytest.mark.parametrize("dtype", [*INTEGERS, "bool"])
-@pytest.mark.parametrize("name", [*CLOSE, *GAMMA])
+@pytest.mark.parametrize(
+    ("name", "dtype"), [*((name, "int32") for name in (*CLOSE, *GAMMA)), *(("sqrt", dtype) for dtype in (*INTEGERS, "bool"))]
+)
 def test_of_integers_the_others_make_float32(name, dtype, device):
     x = np.array([0, 1, 3, 100]).astype(dtype)
     got = computed(device, name, x)
@@ -509,7 +511,14 @@ class TestDerivativesOfSpecialFunctions:
         self.check(lambda a: apply("erfinv", a), x, [slope, 2 * z * slope**2, (2 + 8 * z**2) * slope**3], context)
 
 
-@pytest.mark.parametrize("name", [*CLOSE, *GAMMA, "square", "abs", "relu", *WITH_ATTRIBUTES])
+# Those whose rules could be wrong in a way that a first derivative does not show; the others have one of a line.
+INTERESTING = (
+    ("arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "cbrt", "clip", "cosh", "expm1", "hard_sigmoid", "log1p", "rcbrt")
+    + ("relu", "rsqrt", "sigmoid", "smooth_l1", "softrelu", "softsign", "sqrt", "tan", "tanh")
+)
+
+
+@pytest.mark.parametrize("name", INTERESTING)
 def test_three_derivatives_against_differences(name, context):
     """Each derivative of float64 against the central difference of the one before."""
     if not context.device.traits.fp64:
@@ -520,9 +529,8 @@ def test_three_derivatives_against_differences(name, context):
     step = 1e-5
 
     def values(at):
-        return [apply(name, nd.array(at, dtype="float64", ctx=context), **attributes).asnumpy()] + derivatives(
-            lambda a: apply(name, a, **attributes), at, 3, context
-        )
+        here = apply(name, nd.array(at, dtype="float64", ctx=context), **attributes).asnumpy()
+        return [here, *derivatives(lambda a: apply(name, a, **attributes), at, 3, context)]
 
     here, before, after = values(x), values(x - step), values(x + step)
     for order in range(1, 4):
@@ -577,15 +585,20 @@ def test_gradients_where_something_is_special(name, values, expected, context):
     np.testing.assert_allclose(x.grad.asnumpy(), np.array(expected, np.float32), rtol=1e-6, atol=1e-37)
 
 
-@pytest.mark.parametrize("name", [*CLOSE, "square", "abs", "relu", *sorted(set(WITH_ATTRIBUTES) - {"polygamma"})])
-def test_second_derivatives_have_no_nan_in_the_middle(name, context):
-    """A finite derivative is never made of infinities and zeros: kinks and zeros are where that happens."""
-    x = np.array([0.0, -0.0, 1e-20, 1e18, -1e18], np.float32)
-    x = x[{"arccosh": x > 1, "arcsin": x < 1, "arccos": x < 1, "arctanh": x < 1, "erfinv": abs(x) < 1}.get(name, x == x)]
-    x = x[x > 0] if name in ("log", "log10", "log2", "sqrt", "rsqrt", "cbrt", "rcbrt", "reciprocal", "log1p") else x
-    x = x[abs(x) < 1] if name in ("exp", "expm1", "sinh", "cosh", "arcsin", "arccos", "arctanh") else x
+@pytest.mark.parametrize(
+    "name", ["abs", "arcsinh", "arctan", "clip", "erf", "hard_sigmoid", "relu", "sigmoid", "smooth_l1", "softrelu", "softsign", "tanh"]
+)
+def test_derivatives_far_out_and_at_kinks_are_no_nan(name, context):
+    x = np.array([0.0, -0.0, 1e-20, 1e-40, 200, -200, 1e18, -1e18, 1e30], np.float32)
     for order, found in enumerate(derivatives(lambda a: apply(name, a, **WITH_ATTRIBUTES.get(name, {})), x, 2, context, "float32"), 1):
         assert not np.isnan(found).any(), (order, x, found)
+
+
+@pytest.mark.portability
+@pytest.mark.parametrize("name", ["erf", "sigmoid", "tanh"])
+def test_what_comes_nearer_and_nearer_to_1_gets_there(name, device):
+    got = computed(device, name, np.array([20, 100, 1e30, np.inf], np.float32))
+    np.testing.assert_array_equal(got, np.ones(4, np.float32))
 
 
 def test_fused_or_not_the_bits_are_the_same(context):
