@@ -149,6 +149,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
 # Whose zeros may have any sign: IEEE 754 leaves the larger of 0 and -0 open, and NumPy's answer depends on the dtype.
 UNSIGNED_ZEROS = {"maximum", "minimum", "relu"}
 
+
 # Where operators have jumps, at which nothing is to be compared: the last bit of a quotient decides there.
 def far_from_whole(lhs: Array, rhs: Array) -> Array:
     return abs(lhs / rhs - np.rint(lhs / rhs)) > 1e-2

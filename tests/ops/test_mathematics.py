@@ -513,9 +513,20 @@ class TestDerivativesOfSpecialFunctions:
 
 # Those whose rules could be wrong in a way that a first derivative does not show; the others have one of a line.
 INTERESTING = (
-    ("arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "cbrt", "clip", "cosh", "expm1", "hard_sigmoid", "log1p", "rcbrt")
-    + ("relu", "rsqrt", "sigmoid", "smooth_l1", "softrelu", "softsign", "sqrt", "tan", "tanh")
-)
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctanh",
+    "cbrt",
+    "clip",
+    "cosh",
+    "expm1",
+    "hard_sigmoid",
+    "log1p",
+    "rcbrt",
+) + ("relu", "rsqrt", "sigmoid", "smooth_l1", "softrelu", "softsign", "sqrt", "tan", "tanh")
 
 
 @pytest.mark.parametrize("name", INTERESTING)
