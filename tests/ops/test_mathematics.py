@@ -220,7 +220,8 @@ def test_float64_within_thirteen_digits(name, device, seeded):
     x = patterns(np.random.default_rng(seeded), np.float64, 20_000)
     allowed = 1e-13
     if name in GAMMA:  # where SciPy has its digits
-        x = x[~poles(x) & (abs(x) < 1e15) & ((x > 0) | (abs(x - np.rint(x)) > 0.01))]
+        x = x[~poles(x) & (abs(x) < 1e15)]
+        x = x[(x > 0) | (abs(x - np.rint(x)) > 0.01)]
         x = x[(name != "gammaln") | ((abs(x - 1) > 0.01) & (abs(x - 2) > 0.01))]
     with np.errstate(all="ignore"):
         exact = FUNCTIONS[name](x)
@@ -300,7 +301,20 @@ def test_a_result_does_not_depend_on_its_neighbours(name, dtype, device, seeded)
     np.testing.assert_array_equal(computed(device, name, among, **attributes)[::2], computed(device, name, alone, **attributes))
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, *WITH_ATTRIBUTES])
+OURS = (
+    "sin",
+    "cos",
+    "tan",
+    "tanh",
+    "sigmoid",
+    "softrelu",
+    "erfinv",
+    *GAMMA,
+    *WITH_ATTRIBUTES,
+)  # whose code is not one call of the driver's
+
+
+@pytest.mark.parametrize("name", [*OURS, *EXACT, "exp"])
 def test_float16_is_float32_rounded_once(name, device):
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     if pieces(device, name) < halves.size:
