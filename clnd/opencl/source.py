@@ -92,7 +92,7 @@ def tidy(source: str) -> str:
         lines.append("    " * max(0, level) + text)
         if not plain:
             depth += sum(text.count(mark) for mark in "{(") - sum(text.count(mark) for mark in "})")
-            unfinished = not text.endswith((";", "{", "}", ",", "(")) and depth > 0
+            unfinished = not text.partition("//")[0].rstrip().endswith((";", "{", "}", ",", "(")) and depth > 0
     return "\n".join(lines).strip() + "\n"
 
 

@@ -19,7 +19,7 @@ inline void store_float(__global float *p, float8 v, int count)
 inline float8 tanh_float8(float8 x)
 {
     const float8 size = fabs(x), rise = expm1(2 * (size > 22 ? (float8)(22) : size)); // from there on the quotient is 1; PoCL's tanh never is
-        return copysign(rise / (rise + 2), x);
+    return copysign(rise / (rise + 2), x);
 }
 
 __kernel void multiply_add_tanh__float32_1d(

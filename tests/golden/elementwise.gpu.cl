@@ -5,7 +5,7 @@
 inline float tanh_float(float x)
 {
     const float size = fabs(x), rise = expm1(2 * (size > 22 ? (float)(22) : size)); // from there on the quotient is 1; PoCL's tanh never is
-        return copysign(rise / (rise + 2), x);
+    return copysign(rise / (rise + 2), x);
 }
 
 __kernel void multiply_add_tanh__float32_1d(

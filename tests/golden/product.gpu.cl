@@ -8,7 +8,7 @@ __kernel void matmul__float32(
     const int batches, const int m, const int n, const int depth)
 {
     __local float a_tile[16][16], b_tile[16][16 + 1]; // one more: no two rows begin in the same bank
-        const int x = get_local_id(0), y = get_local_id(1);
+    const int x = get_local_id(0), y = get_local_id(1);
     const int j = get_global_id(0), i = get_global_id(1), batch = get_global_id(2);
     const int a = a_start + batch * a_batch, b = b_start + batch * b_batch;
     float sum = 0;
