@@ -106,6 +106,25 @@ def indices(low: int, high: int, dtype: str = "int32") -> Draw:
     return lambda generator, shape: generator.integers(low, high, shape).astype(dtype)
 
 
+# --- broadcasting of elementwise operators, whose gradients are summed back ---
+
+
+def stretched(name: str, *shapes: Shape, rounded: float = 5, **options: Any) -> Case:
+    """A call of an elementwise operator, whose results for all dtypes are checked elsewhere."""
+    return Case(name, shapes, dtypes=("float32",), rounded=rounded, **options)
+
+
+BROADCASTING = [
+    *[
+        stretched(name, *shapes)
+        for name in ("multiply", "divide")
+        for shapes in (((3, 1), (4,)), ((2, 3), ()), ((4,), (3, 4)), ((2, 1, 3), (4, 1)))
+    ],
+    *[stretched(name, (3, 1), (4,)) for name in ("add", "subtract", "maximum", "minimum", "hypot")],
+    *[stretched("power", *shapes, rounded=32) for shapes in (((3, 1), (4,)), ((1, 1), (2, 3)))],
+    stretched("where", (3, 1), (4,), (2, 1, 1), draw={0: indices(0, 2, "float32")}),
+]
+
 # --- reductions ---
 
 # Axes inner and outer, several, one between, all; one element, none; enough for several work-items and segments.
@@ -483,7 +502,7 @@ NETWORKS = [
     ),
 ]
 
-CASES = [*REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS]
+CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS]
 
 # What has no cases here, and where it is tested.
 ELSEWHERE = {
