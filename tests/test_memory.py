@@ -47,7 +47,7 @@ def test_ten_thousand_recorded_steps_leave_values_records_and_bytes_where_they_w
         loss = step(weights, x)
     loss.wait_to_read()
     assert no_more_than(before)
-    assert used(x) == bytes_before
+    assert used(x) <= bytes_before
     assert loss.asscalar() < 1e-3
 
 
@@ -94,7 +94,7 @@ def test_a_forgotten_record_leaks_nothing(weights):
         for _ in range(200):
             nd.tanh(nd.dot(x, weights[0])).wait_to_read()
         assert no_more_than(before)
-        assert used(x) == bytes_before
+        assert used(x) <= bytes_before
     finally:
         autograd.set_recording(False)
 
@@ -223,7 +223,7 @@ def test_nothing_is_left_by(work):
         for _ in range(50):
             work(x)
         assert alive() == before
-        assert used(x) == bytes_before
+        assert used(x) <= bytes_before
     finally:
         gc.enable()
 
@@ -249,7 +249,7 @@ def test_a_walk_that_fails_gives_back_what_it_walked_over():
     del y
     gc.collect()
     assert alive() == before
-    assert used(x) == bytes_before
+    assert used(x) <= bytes_before
 
 
 def test_a_parameter_that_is_updated_and_never_read_alone_holds_no_old_gradients():
