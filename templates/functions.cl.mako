@@ -9,6 +9,7 @@
     FUNCTIONS = {
         "integer_power": (),
         "remainder": (),
+        "modulo": ("remainder",),
         "power": (),
         "sigmoid": (),
         "tanh": (),
@@ -98,6 +99,14 @@ ${lanewise("integer_power", T, element, lanes, 2)}\
 ## Vectors of doubles: never ends where one divisor is infinite.
 <%def name="remainder(T, element, lanes)">\
 ${sound_for_doubles("remainder", "fmod", T, element, lanes)}\
+</%def>
+
+<%def name="modulo(T, element, lanes)">\
+inline ${T} modulo_${T}(${T} x, ${T} y)
+{
+    const ${T} rest = remainder_${T}(x, y);
+    return rest == 0 ? copysign((${T})(0), y) : (rest < 0) != (y < 0) ? rest + y : rest;
+}
 </%def>
 
 ## Vectors of doubles: another number about once in a hundred.

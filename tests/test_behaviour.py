@@ -110,6 +110,8 @@ class TestCreationAndDtype:
         assert is_array(three + 1, 4)
         assert three.asscalar() == 3
         assert str(three) == "\n3.0\n<NDArray  @cpu(0)>"
+        three[...][...] = 4
+        assert is_array(three, 4)
         assert three.size == 1
         assert three.ndim == 0
 
@@ -637,6 +639,16 @@ class TestAutograd:
         shape = str(np.shape(head)).replace("(", r"\(").replace(")", r"\)")
         with pytest.raises(mx.MXNetError, match=rf"head gradient(?s:.*){shape}(?s:.*)\(2,\)"):
             y.backward(nd.array(head))
+
+    @beyond_mxnet
+    @pytest.mark.parametrize("key", [slice(0), slice(None), (slice(None), 0), (Ellipsis, slice(None, None, -1)), None], ids=str)
+    def test_an_empty_array_has_an_empty_gradient(self, key):
+        a = leaf(np.zeros((0, 2)))
+        with autograd.record():
+            z = nd.sum(a[key] * 2)
+        z.backward()
+        assert is_array(z, [0])
+        assert is_array(a.grad, np.zeros((0, 2)))
 
     def test_several_heads_add_up(self):
         a = leaf([1, 2])

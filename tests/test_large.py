@@ -14,6 +14,14 @@ def test_elementwise_work_reaches_the_last_element():
     np.testing.assert_array_equal((nd.ones((3, LARGE // 3)) + nd.ones((3, 1))).asnumpy(), 2)
 
 
+@pytest.mark.parametrize("function", [nd.gamma, nd.gammaln, lambda x: nd.cast(nd.cast(x, "int32") ** 9, "float32")], ids=str)
+def test_functions_that_loop_for_each_element_reach_the_last(function):
+    x = nd.full(LARGE // 10, 3.0)
+    one = function(x[:1]).asscalar()
+    np.testing.assert_array_equal(function(x).asnumpy(), one)
+    np.testing.assert_array_equal(nd.max(-function(x)).asnumpy(), -one)
+
+
 def test_ranges_and_gathers_reach_the_last_element():
     numbers = nd.arange(LARGE, dtype="int64")
     assert numbers[-1].asscalar() == LARGE - 1

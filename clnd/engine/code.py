@@ -40,7 +40,13 @@ class Expression:
     common: np.dtype[Any]
     result: np.dtype[Any]
 
+    @property
+    def loops(self) -> bool:
+        """Does this take many rounds of a loop for one element?"""
+        return _LOOPS.search(self.code) is not None
 
+
+_LOOPS = re.compile(r"\b(integer_power|gamma|gammaln|digamma|polygamma)_T\b")
 _LIMITS = {  # the floats that convert to each integer type: above, below, and the one that stands for all others
     "int": ("-2147483648.0f", "2147483648.0f", "-2147483648.0f"),
     "long": ("-9223372036854775808.0f", "9223372036854775808.0f", "-9223372036854775808.0f"),

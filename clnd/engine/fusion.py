@@ -388,7 +388,7 @@ def _evaluate_folding(value: Value) -> None:
     with launch.blame(record.op.name, lambda: record.line):
         # The input goes by no name here: whether others hold it is about to be counted.
         shape, device = record.inputs[0].shape, record.inputs[0].device
-        fusion, index = assemble(shape, device, lambda fusion: fusion.add(record.inputs[0]))
+        fusion, index = assemble(shape, device, lambda fusion: _add_without_loops(fusion, record.inputs[0]))
         kept = fusion.kept((), record)
         places = room_for(kept)
         buffer = reduce.fold(fusion, index, how, [member.term for member in kept], places)
@@ -396,6 +396,16 @@ def _evaluate_folding(value: Value) -> None:
     value.place(buffer, compact(value.shape))
     _done(record, value)
     finish(fusion)
+
+
+def _add_without_loops(fusion: Fusion, value: Value) -> int:
+    """The term of a reduction's input. What loops for each element has a kernel of its own, whose work-items are given less."""
+    index = fusion.add(value)
+    for member in fusion.members.values():
+        how = member.value.record.how  # type: ignore[union-attr]
+        if isinstance(how, Expression) and how.loops:
+            raise Cut(member.value)
+    return index
 
 
 def copied(value: Value) -> Value:

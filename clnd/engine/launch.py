@@ -191,14 +191,15 @@ def elementwise(fusion: Fusion, outputs: list[int], places: list[Place]) -> None
     arguments.append(size)
     if dims:
         arguments += walk.sizes
-    kernel(*grid(traits, size), *arguments)
+    rounds = ROUNDS // 256 if any(term.expression.loops for _, term in terms.applied) else ROUNDS
+    kernel(*grid(traits, size, rounds), *arguments)
 
 
-def grid(traits: Traits, size: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Global and local size for `size` independent elements."""
+def grid(traits: Traits, size: int, rounds: int = ROUNDS) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Global and local size for `size` independent elements, of which a work-item takes at most `rounds` runs."""
     if traits.schedule == "cpu":
         wanted = min(size // 8192, 4 * traits.compute_units)
-        return (max(1, wanted, -(-size // (traits.lanes * ROUNDS))),), (1,)
+        return (max(1, wanted, -(-size // (traits.lanes * rounds))),), (1,)
     group = traits.group
     groups = max(1, min(-(-size // group), 64 * traits.compute_units))
     return (groups * group,), (group,)

@@ -46,7 +46,7 @@ def _fill(namespace: dict[str, Any]) -> list[str]:
     """Make the functions and methods that the declarations of operators stand for."""
     exported = []
     for op in registry.values():
-        known_as = names.RENAMED.get(op.name, () if op.name in names.HIDDEN else (op.name,)) + names.ALIASES.get(op.name, ())
+        known_as = names.names_in_nd(op.name)
         for name in known_as:
             namespace[name] = wrap(op, name)
             exported.append(name)
@@ -68,7 +68,9 @@ def _fill(namespace: dict[str, Any]) -> list[str]:
 
 _exported = _fill(globals())
 
-from . import random as random  # noqa: E402  (its samplers use the functions above)
+from . import contrib as contrib  # noqa: E402  (these use the functions above)
+from . import linalg as linalg  # noqa: E402
+from . import random as random  # noqa: E402
 from .random import normal as normal  # noqa: E402
 from .random import random_normal as random_normal  # noqa: E402
 from .random import random_randint as random_randint  # noqa: E402
@@ -79,4 +81,4 @@ from .random import shuffle as shuffle  # noqa: E402
 from .random import uniform as uniform  # noqa: E402
 
 _SAMPLERS = ("normal", "random_normal", "random_randint", "random_uniform", "sample_normal", "sample_uniform", "shuffle", "uniform")
-__all__ = sorted({*_exported, *creation.__all__, *saving.__all__, *_SAMPLERS, "NDArray", "random", "waitall"})
+__all__ = sorted({*_exported, *creation.__all__, *saving.__all__, *_SAMPLERS, "NDArray", "contrib", "linalg", "random", "waitall"})

@@ -53,12 +53,22 @@ HIDDEN = {
     "transfer",
     "raised",
     "truncated_divide",
-    "boolean_mask",
     "alias",
     "softrelu",
-    "isnan",
-    "isinf",
-    "isfinite",
     "digamma",
     "polygamma",
 }
+
+# Operators of `mx.nd.contrib`.
+CONTRIB = {
+    "boolean_mask",
+    "isfinite",
+    "isinf",
+    "isnan",
+}
+
+
+def names_in_nd(operator: str) -> tuple[str, ...]:
+    """What an operator is called in `mx.nd`."""
+    own = () if operator in HIDDEN or operator in CONTRIB else (operator,)
+    return RENAMED.get(operator, own) + ALIASES.get(operator, ())

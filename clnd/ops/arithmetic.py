@@ -16,7 +16,6 @@ from .declare import Elementwise, composed, elementwise, registry, zero
 _DIVISOR = "(((rhs == (T)(0)) | (rhs == (T)(-1))) ? (T)(1) : rhs)"
 _UNSIGNED_DIVISOR = "(rhs == (T)(0) ? (T)(1) : rhs)"
 _REST = f"(lhs % {_DIVISOR})"
-_FMOD = "remainder_T(lhs, rhs)"
 
 
 @elementwise(
@@ -105,7 +104,7 @@ def truncated_divide(lhs: Any, rhs: Any) -> None:
 
 
 @elementwise(
-    float=f"({_FMOD} == (T)(0)) ? copysign((T)(0), rhs) : ((({_FMOD} < (T)(0)) != (rhs < (T)(0))) ? {_FMOD} + rhs : {_FMOD})",
+    float="modulo_T(lhs, rhs)",
     int=f"(({_REST} != (T)(0)) & (({_REST} < (T)(0)) != ({_DIVISOR} < (T)(0)))) ? {_REST} + {_DIVISOR} : {_REST}",
     uint=f"lhs % {_UNSIGNED_DIVISOR}",
     grad=(lambda dz: dz, lambda dz, lhs, rhs: -(dz * registry["floor"](lhs / rhs))),

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from clnd.engine import Value
 from clnd.errors import MXNetError
 from clnd.ops import registry
 from clnd.ops.declare import Elementwise
-from ops.cases import Case
+from ops.case import Case
 from ops.table import (
     ATTRIBUTES,
     DTYPES,
@@ -185,6 +185,8 @@ def judge(op: Elementwise, arrays: Sequence[Array], got: Array, dtype: np.dtype[
 
 # --- one call of an operator ---
 
+Placement = Callable[[Array], tuple[Array, tuple[View, ...]]]
+
 
 def draw(case: Case, dtype: np.dtype[Any], generator: np.random.Generator) -> list[Array]:
     """Arrays for a case: numbers of all kinds where the result is exact, else such that it is neither rounded away nor overflows."""
@@ -207,18 +209,32 @@ def result_of(case: Case, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(case.result(dtype) if case.result else dtype)
 
 
-def turned(array: Array) -> tuple[Array, tuple[View, ...]]:
+def compactly(array: Array) -> tuple[Array, tuple[View, ...]]:
+    """The array as it is."""
+    return array, ()
+
+
+def backwards(array: Array) -> tuple[Array, tuple[View, ...]]:
     """The array as it would have to lie in memory to be seen, as it is, transposed and backwards."""
     if not array.ndim:
         return array, ()
-    backwards = (slice(None, None, -1),) * array.ndim
-    return np.ascontiguousarray(array[backwards].T), (("axes", tuple(reversed(range(array.ndim)))), ("window", backwards))
+    turned = (slice(None, None, -1),) * array.ndim
+    return np.ascontiguousarray(array[turned].T), (("axes", tuple(reversed(range(array.ndim)))), ("window", turned))
 
 
-def check_case(case: Case, dtype: np.dtype[Any], device: Any, generator: np.random.Generator, strided: bool = False) -> None:
-    """Compare a call with NumPy's, on arrays that are contiguous or not."""
+def later(array: Array) -> tuple[Array, tuple[View, ...]]:
+    """The array as rows of a larger one, in which others come first."""
+    if not array.ndim:
+        return array, ()
+    others = array[:2]
+    rows = (slice(len(others), None), *[slice(None)] * (array.ndim - 1))
+    return np.concatenate([others, array]), (("window", rows),)
+
+
+def check_case(case: Case, dtype: np.dtype[Any], device: Any, generator: np.random.Generator, placed: Placement = compactly) -> None:
+    """Compare a call with NumPy's, on arrays placed in memory like this."""
     arrays = draw(case, dtype, generator)
-    values = [on(device, *turned(array)) if strided else on(device, array) for array in arrays]
+    values = [on(device, *placed(array)) for array in arrays]
     got = read(case.op(*values, **case.attributes))
     result = result_of(case, dtype)
     rounded = case.rounded is not None and result.kind == "f"
@@ -233,7 +249,7 @@ def check_case(case: Case, dtype: np.dtype[Any], device: Any, generator: np.rand
             if result == np.float16:
                 allowed = allowed + case.halves * np.spacing(size.astype(result)) / 2
     wrong = compare(got, exact, result, allowed=allowed)
-    assert not wrong, f"{case} of {dtype}{', strided' * strided}: {wrong}"
+    assert not wrong, f"{case} of {dtype}, placed {placed.__name__}: {wrong}"
 
 
 def oracle_attributes(case: Case) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from clnd import autograd, engine
 from clnd.ndarray import NDArray
 from clnd.ops import registry
 from clnd.ops.declare import Elementwise
-from ops.cases import Case
+from ops.case import Case
 from ops.checks import compare, evaluate_all, fail_with, on, together, unevaluated
 from ops.table import ATTRIBUTES, JUMPS, Array
 
@@ -186,6 +186,8 @@ def smooth_points(op: Elementwise, generator: np.random.Generator, dtype: np.dty
     margin = (high - low) / 10  # functions grow steep near the ends, where differences are off
     numbers = distinct(COUNT * len(op.names), low + margin, high - margin, generator)
     arrays = [numbers[i * COUNT : (i + 1) * COUNT].astype(dtype) for i in range(len(op.names))]
+    for i in range(op.conditions):
+        arrays[i] = generator.integers(0, 2, COUNT).astype(dtype)
     if op.name in JUMPS:  # at whole quotients
         arrays[0] = (arrays[1] * (generator.integers(0, 4, COUNT) + generator.uniform(0.3, 0.7, COUNT))).astype(dtype)
     return arrays

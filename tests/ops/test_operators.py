@@ -7,12 +7,12 @@ import pytest
 
 import clnd as mx
 from clnd import autograd, engine, nd
-from clnd.engine import dtypes
 from clnd.ops import registry
 from clnd.ops.declare import zero
 from measures import CONTEXTS
-from ops.cases import CASES, ELSEWHERE, Case
-from ops.checks import check_case, check_elementwise, dtypes_of, on, read
+from ops.case import Case
+from ops.cases import CASES, ELSEWHERE
+from ops.checks import backwards, check_case, check_elementwise, dtypes_of, later, on, read
 from ops.gradients import check_case_gradients, check_elementwise_gradients
 from ops.table import ATTRIBUTES, DTYPES, LAYOUTS, elementwise, takes
 
@@ -83,8 +83,9 @@ def test_calls(case, device, generator):
 
 @portability
 @pytest.mark.parametrize("case", [case for case in CASES if "float32" in case.dtypes], ids=str)
-def test_calls_on_arrays_that_lie_transposed_and_backwards(case, device, generator):
-    check_case(case, np.dtype("float32"), device, generator, strided=True)
+def test_calls_wherever_the_elements_lie(case, device, generator):
+    for placed in (backwards, later):
+        check_case(case, np.dtype("float32"), device, generator, placed)
 
 
 def cast(array, target):
@@ -140,8 +141,10 @@ def test_two_dtypes_meet_as_numpy_has_it_but_for_integers_beside_floats(first, s
     expected = np.promote_types(first, second)
     if kinds.count("f") == 1:
         expected = np.dtype(first if kinds[0] == "f" else second)
+    if expected == np.int16:  # which has no kernels
+        expected = np.dtype(np.int32)
     x, y = (on(device, np.ones(3, dtype)) for dtype in (first, second))
-    assert registry["multiply"](x, y).dtype == dtypes.as_dtype(expected)
+    assert registry["multiply"](x, y).dtype == expected
     assert registry["equal"](x, y).dtype == np.bool_
 
 
@@ -252,8 +255,6 @@ def test_derivatives_of_calls(case, context, device, generator):
         Case("softmax", ((2, 3),)),
         Case("matmul", ((1, 2, 3), (1, 3, 2))),
         Case("norm", ((5,),), {"keepdims": True}),
-        Case("prod", ((5,),), {"keepdims": True}),
-        Case("power", ((2, 1), (3,))),
     ],
     ids=str,
 )
@@ -262,19 +263,18 @@ def test_third_derivatives_of_calls(case, context, device, generator):
 
 
 def test_operators_without_a_gradient_give_zeros(context):
-    without = [case for case in CASES if not case.op.differentiable and case.operator != "stop_gradient"]
-    assert {case.operator for case in without} == {"argmax", "argmin"}
-    for op in [*OPERATORS, registry["argmax"], registry["argmin"], registry["stop_gradient"]]:
+    without = {case.operator for case in CASES if not case.op.differentiable}
+    assert without == {"argmax", "argmin", "stop_gradient"}
+    for op in [*OPERATORS, *map(registry.get, without)]:
         if all(rule is zero for rule in op.rules):
             arrays = [nd.array([[1.5, 2.5]], ctx=context) for _ in op.names]
             for array in arrays:
                 array.attach_grad()
             with autograd.record():
                 result = nd.NDArray(op(*(array.value for array in arrays), **ATTRIBUTES.get(op.name, {})), context)
-                total = result.astype("float32").sum() + arrays[0].sum()
-            total.backward()
-            for array, expected in zip(arrays, (1, 0), strict=False):
-                np.testing.assert_array_equal(array.grad.asnumpy(), np.full((1, 2), expected), err_msg=op.name)
+                gradients = autograd.grad([result, arrays[0] * 1], arrays)
+            for gradient, expected in zip(gradients, (1, 0), strict=False):
+                np.testing.assert_array_equal(gradient.asnumpy(), np.full((1, 2), expected), err_msg=op.name)
 
 
 @portability
