@@ -372,7 +372,7 @@ class NDArray:
         ValueError
             If the number of elements is another.
         """
-        from .nd.conventions import decoded_shape
+        from .nd.conventions.shape import decoded_shape
 
         wanted = kwargs.pop("shape", shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape)
         reverse = kwargs.pop("reverse", False)

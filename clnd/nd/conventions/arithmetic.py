@@ -1,0 +1,76 @@
+"""Arithmetic, comparison and rounding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clnd.engine import Value, dtypes
+from clnd.ops import Operator, registry
+
+from .declare import Convention, convention, scalar_for
+
+
+def _typed(lhs: Any, rhs: Any) -> tuple[Any, Any]:
+    if not isinstance(lhs, Value):
+        lhs = scalar_for(lhs, rhs.dtype)
+    elif not isinstance(rhs, Value):
+        rhs = scalar_for(rhs, lhs.dtype)
+    return lhs, rhs
+
+
+@convention("add", "subtract", "multiply", "modulo", "power", "raised", "maximum", "minimum", "hypot")
+def arithmetic(op: Operator) -> Convention:
+    """A scalar takes the array's dtype."""
+
+    def function(lhs: Any, rhs: Any) -> Any:
+        return op(*_typed(lhs, rhs))
+
+    return function
+
+
+@convention("divide")
+def division(op: Operator) -> Convention:
+    """Integers divide as in C."""
+    truncated = registry["truncated_divide"]
+
+    def function(lhs: Any, rhs: Any) -> Any:
+        lhs, rhs = _typed(lhs, rhs)
+        whole = all(dtypes.category(x.dtype) != "float" for x in (lhs, rhs) if isinstance(x, Value))
+        return (truncated if whole else op)(lhs, rhs)
+
+    return function
+
+
+@convention("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or", "logical_xor")
+def comparison(op: Operator) -> Convention:
+    """The answer is 0 or 1 in the operands' dtype. A scalar is compared as it is, not cut to an integer."""
+
+    def function(lhs: Any, rhs: Any) -> Any:
+        arrays = [x.dtype for x in (lhs, rhs) if isinstance(x, Value)]
+        dtype = arrays[0] if len(arrays) == 1 else dtypes.promote(*arrays)
+        return registry["cast"](op(lhs, rhs), dtype=dtype)
+
+    return function
+
+
+@convention("logical_not")
+def negation(op: Operator) -> Convention:
+    """The answer is 0 or 1 in the operand's dtype."""
+
+    def function(data: Value) -> Any:
+        return registry["cast"](op(data), dtype=data.dtype)
+
+    return function
+
+
+@convention("rint")
+def nearest(op: Operator) -> Convention:
+    """Halves go to the lower whole number, not to the even one."""
+
+    def function(data: Value) -> Any:
+        if dtypes.category(data.dtype) != "float":
+            return op(data)
+        below, above = registry["floor"](data), registry["ceil"](data)
+        return registry["where"](registry["less_equal"](data - below, above - data), below, above)
+
+    return function

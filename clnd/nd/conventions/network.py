@@ -1,0 +1,40 @@
+"""Operators of neural networks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from clnd.engine import Value, dtypes
+from clnd.errors import DTypeError, ShapeError
+from clnd.ops import Operator, registry
+from clnd.ops.declare import normalize_axis
+
+from .declare import Convention, convention
+
+
+@convention("softmax", "log_softmax")
+def softmax(op: Operator) -> Convention:
+    """`temperature`; the result's `dtype`; `length`: how many elements of each line count, the others give 0."""
+
+    def function(
+        data: Value, length: Value | None = None, *, axis: int = -1, temperature: Any = None, dtype: Any = None, use_length: Any = False
+    ) -> Any:
+        if temperature is not None and temperature != 1:
+            data = data / float(temperature)
+        if not use_length:
+            value = op(data, axis=axis)
+            return value if dtype is None else registry["cast"](value, dtype=dtype)
+        if length is None:
+            raise DTypeError(f"{op.name}: use_length needs the array length")
+        at = normalize_axis(op.name, axis, data.ndim)
+        lines = data.shape[:at] + data.shape[at + 1 :]
+        if length.shape != lines:
+            raise ShapeError(f"{op.name}: length of shape {length.shape} does not fit the lines {lines} of data of shape {data.shape}")
+        count = registry["arange"](start=0, step=1, count=data.shape[at], dtype=dtypes.int64, device=data.device)
+        count = registry["reshape"](count, shape=tuple(n if i == at else 1 for i, n in enumerate(data.shape)))
+        counts = registry["less"](count, registry["cast"](registry["expand_dims"](length, axis=at), dtype=dtypes.int64))
+        value = registry["where"](counts, op(registry["where"](counts, data, -math.inf), axis=at), 0.0)
+        return value if dtype is None else registry["cast"](value, dtype=dtype)
+
+    return function
