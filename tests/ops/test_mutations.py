@@ -104,7 +104,7 @@ def test_a_sum_that_does_not_carry_its_rounding_errors(device, generator, monkey
     op = registry["sum"]
     monkeypatch.setattr(op, "compensated", False)
     monkeypatch.setattr(op, "_foldings", {})
-    large = Case("sum", ((1_000, 1_000),), {"axis": 0}, rounded=case("sum").rounded, terms=case("sum").terms, domain=(0.5, 1.0))
+    large = dataclasses.replace(case("sum"), shapes=((8_000, 100),), attributes={"axis": 0}, domain=(0.1, 0.1))
     with pytest.raises(AssertionError, match=r"sum .* wrong"):
         check_case(large, FLOAT32, device, generator)
 
@@ -169,7 +169,7 @@ def test_a_wrong_template(schedule, template, old, new, operator, attributes, te
     ("old", "new", "layout"),
     [
         ("lane = 0; lane < count; lane++) p[lane] =", "lane = 1; lane < count; lane++) p[lane] =", "linear"),
-        ("${coordinates}${i} = rest % ${sizes}${i};", "${coordinates}${i} = rest;", "transposed, repeated, linear"),
+        ("${coordinates}${i} = rest % ${sizes}${i};", "${coordinates}${i} = 0;", "transposed, repeated, linear"),
         ("if (j${i} == n${i})", "if (j${i} > n${i})", "row, steps, one"),
     ],
     ids=["the elements past the last whole vector", "where a work-item begins", "from one row to the next"],
