@@ -13,7 +13,6 @@ from clnd.engine import Folding, launch
 from clnd.opencl import source
 from clnd.opencl.device import Device
 from clnd.ops import registry
-from ops.case import Case
 from ops.cases import CASES
 from ops.checks import check_case, check_elementwise, compactly, compare, later
 from ops.gradients import check_case_gradients, check_elementwise_gradients
