@@ -14,7 +14,9 @@ def test_elementwise_work_reaches_the_last_element():
     np.testing.assert_array_equal((nd.ones((3, LARGE // 3)) + nd.ones((3, 1))).asnumpy(), 2)
 
 
-@pytest.mark.parametrize("function", [nd.gamma, nd.gammaln, lambda x: nd.cast(nd.cast(x, "int32") ** 9, "float32")], ids=["gamma", "gammaln", "power"])
+@pytest.mark.parametrize(
+    "function", [nd.gamma, nd.gammaln, lambda x: nd.cast(nd.cast(x, "int32") ** 9, "float32")], ids=["gamma", "gammaln", "power"]
+)
 def test_functions_that_loop_for_each_element_reach_the_last(function):
     x = nd.full(LARGE // 10, 3.0)
     one = function(x[:1]).asscalar()
