@@ -230,6 +230,10 @@ class TestCache:
 class TestKernels:
     TANH = ("kernels", "tanh(x * y + 1)", "--shape", "x=1000,10", "y=10")
 
+    @pytest.fixture(autouse=True)
+    def lazy(self, monkeypatch):
+        monkeypatch.delenv("CLND_EAGER", raising=False)
+
     def test_prints_the_source_and_counts_launches(self, first):
         said = succeed(*self.TANH)
         assert said.splitlines()[0].startswith("// forward, launch 1 of 1: multiply_add_tanh__float32_")
