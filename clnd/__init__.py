@@ -17,7 +17,7 @@
 from . import autograd, context, nd, random
 from . import nd as ndarray
 from .context import Context, cpu, cpu_pinned, current_context, gpu, gpu_memory_info, num_gpus
-from .errors import MXNetError
+from .errors import MXNetError, missing_name
 
 __version__ = "0.1.0"
 
@@ -36,3 +36,7 @@ __all__ = [
     "num_gpus",
     "random",
 ]
+
+
+def __getattr__(name: str) -> object:
+    raise missing_name("clnd", name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["DTypeError", "DeviceError", "IndexOutOfRange", "MXNetError", "ShapeError"]
 
 
@@ -53,3 +55,22 @@ class DeviceError(MXNetError):
     >>> issubclass(DeviceError, MXNetError)
     True
     """
+
+
+class MissingNameError(MXNetError, AttributeError):
+    """A name that MXNet has and clnd leaves out, or that nobody has."""
+
+
+_LEFT_OUT = {
+    r"sparse|csr_.*|row_sparse_.*|cast_storage|sparse_.*": "clnd's arrays are dense: take, Embedding and where pick rows of them",
+    r"sym|symbol|mod|module|model|executor|rnn|visualization|viz": "clnd has no symbols: call nd's operators under autograd.record()",
+    r"_?(contrib_)?(de|re)?quantized?(_.*)?|calibrate_.*|amp_.*": "clnd has no quantised operators: astype('float16') halves the memory",
+}
+
+
+def missing_name(space: str, name: str) -> MissingNameError:
+    """The error for a name that a namespace of clnd has not, with what to use instead."""
+    for pattern, advice in _LEFT_OUT.items():
+        if re.fullmatch(pattern, name):
+            return MissingNameError(f"{space} has no {name}: {advice}")
+    return MissingNameError(f"{space} has no {name}")

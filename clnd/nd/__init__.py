@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from clnd.errors import missing_name
 from clnd.ndarray import NDArray as NDArray
 from clnd.ops import registry
 
@@ -22,9 +23,10 @@ from .saving import load_frombuffer as load_frombuffer
 from .saving import save as save
 from .wrapping import inplace_method, operator_method, wrap
 
-if TYPE_CHECKING:  # the functions that the declarations of operators stand for
 
-    def __getattr__(name: str) -> Callable[..., NDArray]: ...
+def __getattr__(name: str) -> Callable[..., NDArray]:
+    """For type checkers: the functions that the declarations of operators stand for. For all others: there is no such name."""
+    raise missing_name("nd", name)
 
 
 _OWN_METHODS = {name for name in vars(NDArray) if not name.startswith("__")}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from clnd.errors import missing_name
 from clnd.ndarray import NDArray
 from clnd.ops import registry
 
 from .names import CONTRIB
 from .wrapping import wrap
 
-if TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Callable[..., NDArray]: ...
+def __getattr__(name: str) -> Callable[..., NDArray]:
+    """For type checkers: the functions that the declarations of operators stand for. For all others: there is no such name."""
+    raise missing_name("nd.contrib", name)
 
 
 __all__ = sorted(CONTRIB)

@@ -41,6 +41,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "flip": ("reverse",),
 }
 
+# What a function's arrays are called, where that is not as in the operator's declaration.
+PARAMETERS: dict[str, tuple[str, ...]] = {"power": ("base", "exp")}
+
 # Operators that only gradients and arrays themselves use.
 HIDDEN = {
     "matmul",

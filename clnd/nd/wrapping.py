@@ -16,6 +16,7 @@ from clnd.ndarray import NDArray
 from clnd.ops import Operator
 
 from .conventions import CONVENTIONS
+from .names import PARAMETERS
 
 _NUMBERS = (bool, int, float, np.number, np.bool_)
 
@@ -30,6 +31,7 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
         arrays = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
         attributes = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         variadic, required = op.variadic, op.required
+    arrays = PARAMETERS.get(name, arrays)
     order = list(attributes)
 
     def function(*args: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> Any:

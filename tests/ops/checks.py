@@ -235,7 +235,12 @@ def check_case(case: Case, dtype: np.dtype[Any], device: Any, generator: np.rand
     """Compare a call with NumPy's, on arrays placed in memory like this."""
     arrays = draw(case, dtype, generator)
     values = [on(device, *placed(array)) for array in arrays]
-    got = read(case.op(*values, **case.attributes))
+    wrong = judge_case(case, dtype, arrays, read(case.op(*values, **case.attributes)))
+    assert not wrong, f"{case} of {dtype}, placed {placed.__name__}: {wrong}"
+
+
+def judge_case(case: Case, dtype: np.dtype[Any], arrays: Sequence[Array], got: Array) -> str:
+    """Say what is wrong with a call's result, if anything is."""
     result = result_of(case, dtype)
     rounded = case.rounded is not None and result.kind == "f"
     given = [array.astype(wide(result)) if rounded and i not in case.draw else array for i, array in enumerate(arrays)]
@@ -248,8 +253,7 @@ def check_case(case: Case, dtype: np.dtype[Any], device: Any, generator: np.rand
             allowed = case.rounded * computed.eps / 2 * size + np.finfo(result).smallest_subnormal.astype(size.dtype)
             if result == np.float16:
                 allowed = allowed + case.halves * np.spacing(size.astype(result)) / 2
-    wrong = compare(got, exact, result, allowed=allowed)
-    assert not wrong, f"{case} of {dtype}, placed {placed.__name__}: {wrong}"
+    return compare(got, exact, result, allowed=allowed)
 
 
 def oracle_attributes(case: Case) -> dict[str, Any]:
