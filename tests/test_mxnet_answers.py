@@ -1,0 +1,46 @@
+"""clnd's answers beside those that MXNet 1.9.1 gave. tools/compare_mxnet.py has the calls, mxnet_answers.npz the answers."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+import clnd as mx
+from clnd import nd
+
+spec = importlib.util.spec_from_file_location("compare_mxnet", Path(__file__).parents[1] / "tools" / "compare_mxnet.py")
+compare_mxnet = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(compare_mxnet)
+
+CALLS = {str(call): call for call in compare_mxnet.calls()}
+ANSWERS = compare_mxnet.recorded(compare_mxnet.ANSWERS)
+
+# Where clnd differs on purpose: the call, how the difference reads, and why it is so.
+DIFFERENT = {}
+
+
+def test_every_call_has_an_answer():
+    assert sorted(CALLS) == sorted(ANSWERS)
+    assert sorted(set(DIFFERENT) - set(CALLS)) == []
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_answers(name):
+    found = compare_mxnet.compared(mx, ANSWERS, CALLS[name])
+    if name in DIFFERENT:
+        expected, _ = DIFFERENT[name]
+        assert expected in found, "this differs no more: take it off the list"
+    else:
+        assert found == ""
+
+
+def test_a_wrong_answer_is_found(monkeypatch):
+    call = CALLS["nd.tanh 3x4"]
+    monkeypatch.setattr(nd, "tanh", lambda x: nd.sin(x))
+    assert "array 0: values" in compare_mxnet.compared(mx, ANSWERS, call)
+    monkeypatch.setattr(nd, "tanh", lambda x: nd.stop_gradient(nd.sin(x)) + 0 * x)
+    assert "array 1: values" in compare_mxnet.compared(mx, ANSWERS, call)
+    monkeypatch.setattr(nd, "tanh", lambda x: x.astype("float64"))
+    assert "array 0: dtype" in compare_mxnet.compared(mx, ANSWERS, call)
