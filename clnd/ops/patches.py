@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from math import prod
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from clnd import engine
 from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, ShapeError
 
-from .declare import launched, registry
+from .creation import full_like
+from .declare import launched, registry, whole_numbers
 
 SEGMENT = 32  # elements of a row that a work-item of the cpu schedule adds up together
 _BITS = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
@@ -53,9 +52,9 @@ class Geometry(NamedTuple):
 
 def each_axis(name: str, word: str, given: Any, dims: int, least: int) -> Shape:
     """The attribute `word` for each of `dims` axes: a number stands for all, () or None for `least`, which none may be below."""
-    if given is None or (isinstance(given, Sequence) and not len(given)):
-        given = least
-    found = (int(given),) * dims if isinstance(given, (int, np.integer)) else tuple(int(n) for n in given)
+    found = whole_numbers(name, word, () if given is None else given) or (least,) * dims
+    if given is not None and not isinstance(given, Iterable):
+        found *= dims
     if len(found) != dims or min(found, default=least) < least:
         raise ShapeError(f"{name}: {word} {found} must have a number of at least {least} for each of the {dims} spatial axes")
     return found
@@ -90,8 +89,8 @@ def im2col(data: Value, *, kernel: Any, stride: Any = (), dilate: Any = (), pad:
     geometry = Geometry.of("im2col", _spatial("im2col", data), kernel, stride, dilate, pad)
     batch, channels = data.shape[:2]
     result = Value((batch, channels * prod(geometry.kernel), prod(geometry.out)), data.dtype, data.device)
-    if result.size == 0:
-        return result
+    if data.size == 0 or result.size == 0:
+        return full_like(result, 0)
     data, device = engine.gathered(data), data.device
     index, dims = geometry.index_type(batch * channels), len(geometry.sizes)
     launch = device.kernel(
@@ -127,7 +126,7 @@ def col2im(data: Value, *, output_size: Any, kernel: Any, stride: Any = (), dila
     >>> nd.col2im(nd.array([[[1, 2, 3], [2, 3, 4]]]), output_size=(4,), kernel=2).asnumpy()
     array([[[1., 4., 6., 4.]]], dtype=float32)
     """
-    sizes = (int(output_size),) if isinstance(output_size, (int, np.integer)) else tuple(int(n) for n in output_size)
+    sizes = whole_numbers("col2im", "output_size", output_size)
     geometry = Geometry.of("col2im", sizes, kernel, stride, dilate, pad)
     positions, category = prod(geometry.kernel), dtypes.category(data.dtype)
     if data.ndim != 3 or data.shape[1] % positions or data.shape[2] != prod(geometry.out) or not sizes:

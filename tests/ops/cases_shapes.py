@@ -51,6 +51,7 @@ GEOMETRIES: list[tuple[Shape, dict[str, Any]]] = [
     ((1, 1, 2, 3, 2, 3), {"kernel": (2, 2, 1, 2), "stride": 2, "pad": 1}),
     ((1, 1, 3, 4), {"kernel": (3, 4)}),
     ((0, 2, 4), {"kernel": (2,)}),
+    ((1, 2, 0), {"kernel": (2,), "pad": (1,)}),
 ]
 WIDER: list[tuple[Shape, dict[str, Any]]] = [
     ((2, 3, 37, 70), {"kernel": (3, 3), "stride": (1, 1), "pad": (1, 1)}),

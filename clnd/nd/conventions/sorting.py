@@ -58,6 +58,6 @@ def topk(op: Operator) -> Convention:
     ) -> Any:
         if ret_typ in ("indices", "both"):
             dtype = position_dtype("topk", dtype, data, axis)
-        return op(data, axis=axis, k=int(k), ret_typ=ret_typ, is_ascend=bool(is_ascend), dtype=dtype)
+        return op(data, axis=axis, k=k, ret_typ=ret_typ, is_ascend=bool(is_ascend), dtype=dtype)
 
     return function
