@@ -39,6 +39,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "max": ("max_axis",),
     "min": ("min_axis",),
     "flip": ("reverse",),
+    "pad": ("Pad",),
+    "broadcast_axis": ("broadcast_axes",),
 }
 
 # Operators that only gradients and arrays themselves use.

@@ -1,6 +1,6 @@
 """The operators: one declaration each, a file a family. Nothing here knows MXNet's conventions."""
 
-from . import arithmetic, creation, indexing, linalg, mathematics, network, patches, random, reduction, shape, sorting
+from . import arithmetic, creation, indexing, joining, linalg, mathematics, network, patches, random, reduction, shape, sorting
 from .declare import Operator, registry
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "arithmetic",
     "creation",
     "indexing",
+    "joining",
     "linalg",
     "mathematics",
     "network",

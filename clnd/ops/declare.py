@@ -211,18 +211,17 @@ def sum_to(value: Value, shape: Shape) -> Value:
     return registry["reshape"](value, shape=shape)
 
 
-def whole_numbers(name: str, word: str, given: Any) -> tuple[int, ...]:
-    """The attribute `word` of the operator `name`, one integer or several, as a tuple.
-
-    Raises
-    ------
-    DTypeError
-        If it is something else.
-    """
+def whole_number(name: str, word: str, given: Any) -> int:
+    """The attribute `word` of the operator `name` as an int; DTypeError if it is something else."""
     try:
-        return tuple(operator.index(n) for n in given) if isinstance(given, Iterable) else (operator.index(given),)
+        return operator.index(given)
     except TypeError:
-        raise DTypeError(f"{name}: {word} must be an int or several, not {given!r}") from None
+        raise DTypeError(f"{name}: {word} must be an int, not {given!r}") from None
+
+
+def whole_numbers(name: str, word: str, given: Any) -> tuple[int, ...]:
+    """The attribute `word` of the operator `name`, an int or several, as a tuple; DTypeError if it is something else."""
+    return tuple(whole_number(name, word, n) for n in (given if isinstance(given, Iterable) else (given,)))
 
 
 def normalize_axes(name: str, axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:

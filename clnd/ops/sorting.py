@@ -14,7 +14,7 @@ from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, ShapeError
 
-from .declare import composed, converted, launched, normalize_axis, registry, whole_numbers
+from .declare import composed, converted, launched, normalize_axis, registry, whole_number
 from .indexing import _gather
 
 RUN = 32  # keys that the first launch sorts
@@ -158,7 +158,7 @@ def topk(data: Value, *, axis: int | None = -1, k: int = 1, ret_typ: str = "indi
     if ret_typ not in _RESULTS:
         raise DTypeError(f"topk: ret_typ {ret_typ!r} is not one of {', '.join(_RESULTS)}")
     rows, at = _rows(data, axis, "topk")
-    n, (k,) = rows.shape[-1], whole_numbers("topk", "k", (k,))
+    n, k = rows.shape[-1], whole_number("topk", "k", k)
     if k > n:
         raise ShapeError(f"topk: there are no {k} elements along an axis of {n}; k must be at most {n}")
     places = _first(sorted_places(rows, is_ascend=is_ascend), k if k > 0 else n)

@@ -425,5 +425,6 @@ ELSEWHERE = {
     "shuffle": "tests/test_random.py",
     "sorted_places": "test_sorting.py, as what sort, argsort and topk pick elements by",
     "split": "test_operators.py, by itself: it gives several arrays",
+    "split_v2": "test_shapes.py: it gives several arrays",
     "transfer": "test_operators.py, by itself: it takes two devices",
 }
