@@ -1,7 +1,8 @@
 <%doc>
 The order that sorts rows of n elements, equal ones by their place. Elements become unsigned keys of the same order. The first launch sorts short
-runs of keys, then each launch merges neighbouring runs of a row, until each row is one. An element finds its place alone, by counting those that
-come before it: no barrier, no padding, and the same order from every schedule.
+runs of keys, each key finding its place alone by counting those that come before it. Then each launch merges neighbouring runs of a row, until
+each row is one; a part of the result finds where in the two runs it begins (S. Odeh, O. Green, Z. Mwassi, O. Shmueli and Y. Birk, "Merge path:
+parallel merging made simple", 2012). No barrier, no padding, and the same order from every schedule.
 
 Parameters
     name        the kernel's name
@@ -12,25 +13,16 @@ Parameters
     category    with "keys": of the elements: "float", "int", "uint" or "bool"
     infinity    with "keys" of floats: the bits of infinity
     run         with "runs": keys in a run
+    part        with "merge": keys that a work-item merges one after another
     schedule    "cpu": every work-item a contiguous chunk; "gpu": grid-stride
 
 Arguments
     keys        elements, where they start, keys, size, descending (0 or 1)
     runs        keys, sorted keys, order, size, n
-    merge       keys, order, merged keys, merged order, size, n, width (of the runs that are merged: a power of two)
+    merge       keys, order, merged keys, merged order, size, n, width (of the runs that are merged)
 </%doc>\
 <%namespace name="common" file="common.cl.mako"/>\
-<%page args="name, step, schedule, key, storage='', shift=0, category='', infinity=0, run=0"/>\
-## The runs that element i belongs to: on the cpu schedule found anew only where others begin.
-<%def name="bounds()">\
-% if schedule == "cpu":
-        if (i == begin || i == last) {
-            ${caller.body()}
-        }
-% else:
-        ${caller.body()}
-% endif
-</%def>\
+<%page args="name, step, schedule, key, storage='', shift=0, category='', infinity=0, run=0, part=0"/>\
 % if step == "keys":
 __kernel void ${name}(__global const ${storage} *data, const long start, __global ${key} *keys, const long size, const int descending)
 {
@@ -54,11 +46,14 @@ __kernel void ${name}(__global const ${key} *keys, __global ${key} *sorted_keys,
 {
     long first = 0, last = 0;
 ${common.each_position("i", "size", "long", schedule)} {
-<%self:bounds>\
-const long row = i / n * n;
+% if schedule == "cpu":
+        if (i == begin || i == last)
+% endif
+        {
+            const long row = i / n * n;
             first = row + (i - row) / ${run} * ${run};
             last = min(first + ${run}, row + n);
-</%self:bounds>\
+        }
         const ${key} own = keys[i];
         long place = first;
         for (long other = first; other < last; other++)
@@ -72,41 +67,34 @@ __kernel void ${name}(
     __global const ${key} *keys, __global const long *order, __global ${key} *merged_keys, __global long *merged_order,
     const long size, const long n, const long width)
 {
-    long first = 0, middle = 0, last = 0, low = 0;
-${common.each_position("i", "size", "long", schedule)} {
-<%self:bounds>\
-const long row = i / n * n;
-            first = row + (i - row & -2 * width);
-            middle = min(first + width, row + n);
-            last = min(middle + width, row + n);
-</%self:bounds>\
-        // Of the other run, those before the element: equal keys of the left run come first.
-        const ${key} own = keys[i];
-        const int left = i < middle;
-        long high = left ? last : middle;
-% if schedule == "cpu":
-        if (i == begin || i == first || i == middle)
-            low = left ? middle : first;
-        // The place is at or after that of the element before: with random keys one step, on average. Steps grow, so that there are few.
-        long reach = low;
-        for (long stride = 1; reach < high && (left ? keys[reach] < own : keys[reach] <= own); stride *= 2) {
-            low = reach + 1;
-            reach += stride;
+    const long parts = (size + ${part - 1}) / ${part};
+${common.each_position("number", "parts", "long", schedule)} {
+        long place = number * ${part};
+        const long until = min(place + ${part}, size);
+        while (place < until) {
+            // The two runs that the place belongs to; the second may be short, or none.
+            const long row = place / n * n, first = row + (place - row) / (2 * width) * (2 * width);
+            const long middle = min(first + width, row + n), last = min(middle + width, row + n);
+            // How many keys of the left run come before the place: equal keys of the left run come first.
+            const long before = place - first;
+            long low = max(0L, before - (last - middle)), high = min(before, middle - first);
+            while (low < high) {
+                const long centre = (low + high) / 2;
+                const int comes = keys[first + centre] <= keys[middle + before - 1 - centre];
+                low = comes ? centre + 1 : low;
+                high = comes ? high : centre;
+            }
+            long left = first + low, right = middle + before - low;
+            for (const long stop = min(until, last); place < stop; place++) {
+                // Without a branch, which no processor could foresee.
+                const ${key} a = keys[min(left, middle - 1)], b = keys[min(right, last - 1)];
+                const int from_left = (right >= last) | ((left < middle) & (a <= b));
+                merged_keys[place] = from_left ? a : b;
+                merged_order[place] = order[from_left ? left : right];
+                left += from_left;
+                right += 1 - from_left;
+            }
         }
-        high = min(high, reach);
-% else:
-        low = left ? middle : first;
-% endif
-        while (low < high) {
-            const long centre = (low + high) / 2;
-            const ${key} other = keys[centre];
-            const int before = left ? other < own : other <= own;
-            low = before ? centre + 1 : low;
-            high = before ? high : centre;
-        }
-        const long place = i + low - middle;
-        merged_keys[place] = own;
-        merged_order[place] = order[i];
     }
 }
 % endif

@@ -18,7 +18,7 @@ from .declare import composed, converted, launched, normalize_axis, registry, wh
 from .indexing import _gather
 
 RUN = 32  # keys that the first launch sorts
-_ROUNDS = engine.ROUNDS // (4 * RUN)  # with up to RUN rounds for a key
+PARTS = {"cpu": 512, "gpu": 16}  # keys that a work-item merges one after another, by schedule
 _RESULTS = ("indices", "value", "both", "mask")
 
 
@@ -33,7 +33,7 @@ def sorted_places(data: Value, *, is_ascend: bool = True) -> Value:
     device, info, width = data.device, dtypes.INFO[data.dtype], data.dtype.itemsize
     key = "ulong" if width == 8 else "uint"
     item = 8 if width == 8 else 4
-    grid = engine.grid(device.traits, size, _ROUNDS)
+    traits = device.traits
     first, second = ((device.allocate(item * size), device.allocate(8 * size)) for _ in range(2))
     make_keys = device.kernel(
         "sort",
@@ -46,11 +46,13 @@ def sorted_places(data: Value, *, is_ascend: bool = True) -> Value:
         category=info.category,
         infinity=int(data.dtype.type(np.inf).view(f"u{width}")) if info.category == "float" else 0,
     )
-    make_keys(*grid, data.buffer, data.offset, second[0], size, int(not is_ascend))
+    make_keys(*engine.grid(traits, size, engine.ROUNDS // 4), data.buffer, data.offset, second[0], size, int(not is_ascend))
     kinds = ("buffer", "buffer", "buffer", "long", "long")
     sort_runs = device.kernel("sort", f"sort_runs__{key}", arguments=kinds, step="runs", key=key, run=RUN)
-    sort_runs(*grid, second[0], *first, size, n)
-    merge = device.kernel("sort", f"sort_merge__{key}", arguments=("buffer", *kinds, "long"), step="merge", key=key)
+    sort_runs(*engine.grid(traits, size, engine.ROUNDS // (4 * RUN)), second[0], *first, size, n)
+    part = PARTS[traits.schedule]
+    merge = device.kernel("sort", f"sort_merge__{key}", arguments=("buffer", *kinds, "long"), step="merge", key=key, part=part)
+    grid = engine.grid(traits, -(-size // part), engine.ROUNDS // (4 * part))
     length = RUN
     while length < n:
         merge(*grid, *first, *second, size, n, length)

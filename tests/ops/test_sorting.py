@@ -41,6 +41,7 @@ def test_equal_keys_keep_their_order(step, schedule, kind):
         schedule=schedule,
         key=kind,
         run=128,
+        part=16,
     )
     kernel((3,), (1,), *inputs, *buffers[2:], rows * n, n, *last)
     sorted_keys, sorted_places = np.empty_like(keys), np.empty_like(places)
