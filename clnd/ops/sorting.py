@@ -25,39 +25,42 @@ _RESULTS = ("indices", "value", "both", "mask")
 @launched()
 def sorted_places(data: Value, *, is_ascend: bool = True) -> Value:
     """The order that sorts each row (along the last axis): positions in the flattened array, as int64. Equal elements stay in order."""
-    n, size = data.shape[-1], data.size
-    result = Value(data.shape, dtypes.int64, data.device)
+    n, size, device = data.shape[-1], data.size, data.device
+    result = Value(data.shape, dtypes.int64, device)
     if size == 0:
         return result
-    data = engine.gathered(data)
-    device, info, width = data.device, dtypes.INFO[data.dtype], data.dtype.itemsize
-    key = "ulong" if width == 8 else "uint"
-    item = 8 if width == 8 else 4
-    traits = device.traits
-    first, second = ((device.allocate(item * size), device.allocate(8 * size)) for _ in range(2))
-    make_keys = device.kernel(
+    key, width = ("ulong", 8) if data.dtype.itemsize == 8 else ("uint", 4)
+    first, second = ((device.allocate(width * size), device.allocate(8 * size)) for _ in range(2))
+    _write_keys(engine.gathered(data), key, second[0], is_ascend)
+    kinds = ("buffer", "buffer", "buffer", "long", "long")
+    sort = device.kernel("sort", f"sort_runs__{key}", arguments=kinds, step="runs", key=key, run=RUN)
+    sort(*engine.grid(device.traits, size, engine.ROUNDS // (4 * RUN)), second[0], *first, size, n)
+    part = PARTS[device.traits.schedule]
+    merge = device.kernel("sort", f"sort_merge__{key}", arguments=("buffer", *kinds, "long"), step="merge", key=key, part=part)
+    grid = engine.grid(device.traits, -(-size // part), engine.ROUNDS // (4 * part))
+    length = RUN
+    while length < n:
+        merge(*grid, *first, *second, size, n, length)
+        first, second, length = second, first, 2 * length
+    return result.place(first[1], compact(result.shape))
+
+
+def _write_keys(data: Value, key: str, keys: Any, is_ascend: bool) -> None:
+    """Unsigned numbers in the order of the elements, which the template makes of their bits."""
+    width, category = data.dtype.itemsize, dtypes.category(data.dtype)
+    kernel = data.device.kernel(
         "sort",
         f"sort_keys__{data.dtype}",
         arguments=("buffer", "long", "buffer", "long", "int"),
         step="keys",
         key=key,
         storage={1: "uchar", 2: "ushort"}.get(width, key),
-        shift=8 * (item - width),
-        category=info.category,
-        infinity=int(data.dtype.type(np.inf).view(f"u{width}")) if info.category == "float" else 0,
+        shift=32 - 8 * width if width < 4 else 0,
+        category=category,
+        infinity=int(data.dtype.type(np.inf).view(f"u{width}")) if category == "float" else 0,
     )
-    make_keys(*engine.grid(traits, size, engine.ROUNDS // 4), data.buffer, data.offset, second[0], size, int(not is_ascend))
-    kinds = ("buffer", "buffer", "buffer", "long", "long")
-    sort_runs = device.kernel("sort", f"sort_runs__{key}", arguments=kinds, step="runs", key=key, run=RUN)
-    sort_runs(*engine.grid(traits, size, engine.ROUNDS // (4 * RUN)), second[0], *first, size, n)
-    part = PARTS[traits.schedule]
-    merge = device.kernel("sort", f"sort_merge__{key}", arguments=("buffer", *kinds, "long"), step="merge", key=key, part=part)
-    grid = engine.grid(traits, -(-size // part), engine.ROUNDS // (4 * part))
-    length = RUN
-    while length < n:
-        merge(*grid, *first, *second, size, n, length)
-        first, second, length = second, first, 2 * length
-    return result.place(first[1], compact(result.shape))
+    grid = engine.grid(data.device.traits, data.size, engine.ROUNDS // 4)
+    kernel(*grid, data.buffer, data.offset, keys, data.size, int(not is_ascend))
 
 
 @launched(grad=(lambda dz, places, data_shape: registry["put_places"](dz, places, shape=data_shape),))
