@@ -381,6 +381,24 @@ class NDArray:
         target = decoded_shape(self.shape, wanted, bool(reverse))
         return self._view((("reshape", (target,)),))
 
+    def expand_dims(self, axis: int, inplace: bool = False) -> NDArray:
+        """A new axis of one element at position `axis`; with `inplace` as a view, through which the array can be written."""
+        return self._reshaped(registry["expand_dims"](self.value, axis=axis), inplace)
+
+    def flatten(self, inplace: bool = False) -> NDArray:
+        """All axes but the first joined to one; with `inplace` as a view, through which the array can be written."""
+        return self._reshaped(registry["flatten"](self.value), inplace)
+
+    def squeeze(self, axis: Any = None, inplace: bool = False) -> NDArray:
+        """Without the axes of one element, all or those of `axis`; with `inplace` as a view, through which the array can be written."""
+        from .nd.conventions import CONVENTIONS
+
+        return self._reshaped(CONVENTIONS["squeeze"](self.value, axis=axis), inplace)
+
+    def _reshaped(self, value: Value, inplace: bool) -> NDArray:
+        """A new array, or a view of this one in its shape."""
+        return self._view((("reshape", (value.shape,)),)) if inplace else NDArray(value, self._context)
+
     def __getitem__(self, key: Any) -> NDArray:
         selection = self._selection(key)
         if selection.rows is not None:

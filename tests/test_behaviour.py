@@ -204,7 +204,6 @@ class TestScalarsTruthComparison:
         assert is_array(nd.argmax(x, axis=1), [1, 1])
         assert is_array(nd.argmin(x, axis=1), [0, 0])
 
-    @pytest.mark.xfail(not hasattr(nd, "topk"), reason="topk is not there yet", raises=AttributeError)
     def test_topk_gives_float32(self, x):
         assert is_array(nd.topk(x), [[1], [1]])
 

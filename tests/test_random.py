@@ -644,38 +644,6 @@ def test_a_permutation_sorts_its_keys(size):
 
 
 @pytest.mark.portability
-@pytest.mark.parametrize("step", ["runs", "merge"])
-@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
-def test_equal_keys_keep_their_order(step, schedule):
-    size, width = 101, 64
-    keys = np.random.default_rng(0).integers(0, 3, size).astype(np.uint64)
-    order = np.arange(size)
-    if step == "merge":
-        for first in range(0, size, width):
-            order[first : first + width] = first + np.argsort(keys[first : first + width], kind="stable")
-        keys = keys[order]
-    buffers = [device().allocate(8 * size) for _ in range(4)]
-    device().write(buffers[0], 0, keys)
-    device().write(buffers[1], 0, order)
-    inputs, last = (buffers[:1], ()) if step == "runs" else (buffers[:2], (width,))
-    kernel = device().kernel(
-        "permutation",
-        f"permutation_{step}_{schedule}",
-        arguments=("buffer",) * (len(inputs) + 2) + ("long",) * (len(last) + 1),
-        step=step,
-        schedule=schedule,
-        run=128,
-    )
-    kernel((3,), (1,), *inputs, *buffers[2:], size, *last)
-    sorted_keys, sorted_order = np.empty_like(keys), np.empty_like(order)
-    device().read(buffers[2], 0, sorted_keys)
-    device().read(buffers[3], 0, sorted_order)
-    np.testing.assert_array_equal(sorted_keys, np.sort(keys))
-    expected = np.argsort(keys, kind="stable")
-    np.testing.assert_array_equal(sorted_order, order[expected] if step == "merge" else expected)
-
-
-@pytest.mark.portability
 def test_a_large_permutation_is_one():
     order = engine.to_numpy(ops.permutation(count=300_000, device=device(), generator=generator()))
     np.testing.assert_array_equal(np.sort(order), np.arange(300_000))

@@ -12,6 +12,7 @@ from clnd.ops import registry
 from . import creation, names, saving
 from .creation import arange as arange
 from .creation import array as array
+from .creation import concatenate as concatenate
 from .creation import empty as empty
 from .creation import eye as eye
 from .creation import full as full

@@ -13,7 +13,9 @@ from clnd.errors import DTypeError, MXNetError, ShapeError
 from clnd.ndarray import NDArray
 from clnd.ops import registry
 
-__all__ = ["arange", "array", "empty", "eye", "full", "linspace", "ones", "zeros"]
+from .wrapping import unwrap
+
+__all__ = ["arange", "array", "concatenate", "empty", "eye", "full", "linspace", "ones", "zeros"]
 
 
 def _context(ctx: Context | None) -> Context:
@@ -174,6 +176,29 @@ def linspace(start: float, stop: float, num: int, endpoint: bool = True, ctx: Co
     gaps = num - 1 if endpoint else num
     step = (stop - start) / gaps if gaps > 0 else 0.0
     return NDArray(registry["arange"](start=start, step=step, count=num, dtype=dtype, device=context.device), context)
+
+
+def concatenate(arrays: Any, axis: int = 0, always_copy: bool = True) -> NDArray:
+    """The arrays of a list one after another along an axis.
+
+    Parameters
+    ----------
+    arrays : list of NDArray
+    axis : int, optional
+    always_copy : bool, optional
+        If not, one array alone is given back as it is.
+
+    Examples
+    --------
+    >>> from clnd import nd
+    >>> nd.concatenate([nd.array([[1, 2]]), nd.array([[3, 4]])]).asnumpy()
+    array([[1., 2.],
+           [3., 4.]], dtype=float32)
+    """
+    values, context = unwrap("concatenate", arrays)
+    if len(values) == 1 and not always_copy and isinstance(arrays[0], NDArray):
+        return arrays[0]
+    return NDArray(registry["concat"](*values, dim=axis), context)
 
 
 def eye(N: int, M: int = 0, k: int = 0, ctx: Context | None = None, dtype: Any = None) -> NDArray:

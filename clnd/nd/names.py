@@ -39,6 +39,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "max": ("max_axis",),
     "min": ("min_axis",),
     "flip": ("reverse",),
+    "pad": ("Pad",),
+    "broadcast_axis": ("broadcast_axes",),
 }
 
 # What a function's arrays are called, where that is not as in the operator's declaration.
@@ -50,6 +52,9 @@ HIDDEN = {
     "add_at",
     "random_bits",
     "permutation",
+    "sorted_places",
+    "take_places",
+    "put_places",
     "full",
     "arange",
     "assign",

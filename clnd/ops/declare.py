@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -210,6 +211,19 @@ def sum_to(value: Value, shape: Shape) -> Value:
     return registry["reshape"](value, shape=shape)
 
 
+def whole_number(name: str, word: str, given: Any) -> int:
+    """The attribute `word` of the operator `name` as an int; DTypeError if it is something else."""
+    try:
+        return operator.index(given)
+    except TypeError:
+        raise DTypeError(f"{name}: {word} must be an int, not {given!r}") from None
+
+
+def whole_numbers(name: str, word: str, given: Any) -> tuple[int, ...]:
+    """The attribute `word` of the operator `name`, an int or several, as a tuple; DTypeError if it is something else."""
+    return tuple(whole_number(name, word, n) for n in (given if isinstance(given, Iterable) else (given,)))
+
+
 def normalize_axes(name: str, axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """The axes as sorted non-negative numbers; all of them for None.
 
@@ -220,11 +234,11 @@ def normalize_axes(name: str, axis: int | Sequence[int] | None, ndim: int) -> tu
     """
     if axis is None:
         return tuple(range(ndim))
-    given = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
+    given = whole_numbers(name, "axis", axis)
     for a in given:
         if not -ndim <= a < ndim:
             raise ShapeError(f"{name}: axis {a} is out of bounds for an array of {ndim} dimensions")
-    axes = tuple(sorted(int(a) % ndim for a in given))
+    axes = tuple(sorted(a % ndim for a in given))
     if len(set(axes)) != len(axes):
         raise ShapeError(f"{name}: an axis is given twice in {given}")
     return axes

@@ -22,11 +22,10 @@ from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, MXNetError, ShapeError
 
 from .declare import broadcast_shapes, composed, converted, launched, registry
+from .sorting import sorted_places
 
 TILE = 16  # blocks of four words: a launch takes whole tiles from the generator
-RUN = 32  # keys that the first launch of a permutation sorts
-_PARTS = 512  # of a tile, or
-_KEYS = 1024  # keys, that one work-item handles on the cpu schedule: some drivers end loops after 65,535 rounds
+_PARTS = 512  # of a tile, that one work-item handles on the cpu schedule: some drivers end loops after 65,535 rounds
 _FLOATS = tuple(dtype for dtype in dtypes.INFO if dtypes.category(dtype) == "float")
 _INTEGERS = tuple(dtype for dtype in dtypes.INFO if dtypes.category(dtype) in ("int", "uint"))
 _WORDS = (np.dtype(np.uint32), np.dtype(np.uint64))
@@ -95,15 +94,15 @@ def _draw(
     tiles = -(-value.size // (TILE * outputs))
     buffer = device.allocate(value.size * dtype.itemsize)
     seed, offset = generator.take(tiles * TILE)
-    grid = _grid(device.traits, tiles * (TILE // device.traits.lanes), _PARTS)
+    grid = _grid(device.traits, tiles * (TILE // device.traits.lanes))
     kernel(*grid, buffer, value.size, seed, offset, *(parameter for _, parameter in parameters))
     return value.place(buffer, compact(shape))
 
 
-def _grid(traits: Any, units: int, most: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Global and local size for `units` loop rounds, on the cpu schedule at most `most` for a work-item."""
+def _grid(traits: Any, units: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Global and local size for `units` loop rounds, on the cpu schedule at most `_PARTS` for a work-item."""
     if traits.schedule == "cpu":
-        return (max(-(-units // most), min(units // 16, 4 * traits.compute_units), 1),), (1,)
+        return (max(-(-units // _PARTS), min(units // 16, 4 * traits.compute_units), 1),), (1,)
     groups = max(1, min(-(-units // traits.group), 64 * traits.compute_units))
     return (groups * traits.group,), (traits.group,)
 
@@ -221,25 +220,10 @@ def sample_normal(mu: Value, sigma: Value, *, shape: Any, dtype: Any, generator:
 def permutation(*, count: int, device: Any, generator: Generator) -> Value:
     """The numbers 0, ..., count - 1 in random order, as int64.
 
-    They are sorted by 64-bit random keys, equal ones by their place. So all orders have the same probability, but for the chance that two
+    They sort 64-bit random keys, equal ones by their place. So all orders have the same probability, but for the chance that two
     keys are equal, below count**2 / 2**65.
     """
-    result = Value((count,), dtypes.int64, device)
-    if count == 0:
-        return result
-    keys = random_bits(shape=(count,), dtype=np.uint64, device=device, generator=generator)
-    grid = _grid(device.traits, count, _KEYS)
-    first, second = ((device.allocate(8 * count), device.allocate(8 * count)) for _ in range(2))
-    kinds: tuple[str, ...] = ("buffer", "buffer", "buffer", "long")
-    sort = device.kernel("permutation", "permutation_runs", arguments=kinds, step="runs", run=RUN)
-    sort(*grid, keys.buffer, *first, count)
-    kinds = ("buffer", *kinds, "long")
-    merge = device.kernel("permutation", "permutation_merge", arguments=kinds, step="merge")
-    width = RUN
-    while width < count:
-        merge(*grid, *first, *second, count, width)
-        first, second, width = second, first, 2 * width
-    return result.place(first[1], compact(result.shape))
+    return sorted_places(random_bits(shape=(count,), dtype=np.uint64, device=device, generator=generator))
 
 
 @composed(methods=[])

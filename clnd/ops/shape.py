@@ -1,4 +1,4 @@
-"""The same elements in another shape, order or selection, and arrays put together."""
+"""The same elements in another shape, order or selection."""
 
 from __future__ import annotations
 
@@ -9,11 +9,23 @@ from typing import Any
 import numpy as np
 
 from clnd import engine
-from clnd.engine import Step, Value, dtypes, layout
+from clnd.engine import Step, Value, layout
 from clnd.engine.layout import Shape
 from clnd.errors import ShapeError
 
-from .declare import broadcast_shapes, composed, launched, normalize_axes, normalize_axis, registry, stretch, view
+from .declare import (
+    broadcast_shapes,
+    composed,
+    launched,
+    normalize_axes,
+    normalize_axis,
+    registry,
+    stretch,
+    view,
+    whole_number,
+    whole_numbers,
+    zero,
+)
 
 
 @view(grad=lambda dz, data_shape: registry["reshape"](dz, shape=data_shape), numpy=lambda data, shape: np.reshape(data, shape), methods=[])
@@ -217,108 +229,6 @@ def slice_axis(data: Value, *, axis: int, begin: int, end: int | None) -> Value:
     return window(data, begin=starts, count=count, step=(1,) * data.ndim)
 
 
-@launched(
-    grad=lambda dz, position, shapes, dim: _part(dz, position, shapes, dim),
-    numpy=lambda *data, dim: np.concatenate(data, dim),
-    methods=[],
-)
-def concat(*data: Value, dim: int = 1) -> Value:
-    """The arrays one after another along axis `dim`.
-
-    >>> from clnd import nd
-    >>> nd.concat(nd.array([[1], [2]]), nd.array([[3], [4]]), dim=1).asnumpy()
-    array([[1., 3.],
-           [2., 4.]], dtype=float32)
-    """
-    first = data[0]
-    axis = normalize_axis("concat", dim, first.ndim)
-    dtype = first.dtype
-    for x in data:
-        if x.ndim != first.ndim or any(n != m for i, (n, m) in enumerate(zip(x.shape, first.shape, strict=True)) if i != axis):
-            listed = " ".join(str(list(x.shape)) for x in data)
-            raise ShapeError(f"concat: shapes {listed} differ in another axis than {axis}")
-        dtype = dtypes.promote(dtype, x.dtype)
-    registry["concat"].device(data)
-    shape = tuple(sum(x.shape[axis] for x in data) if i == axis else n for i, n in enumerate(first.shape))
-    result = Value(shape, dtype, first.device)
-    if result.size == 0:
-        return result
-    result.place(first.device.allocate(result.size * dtype.itemsize), layout.compact(shape))
-    at = 0
-    for x in data:
-        if x.size:
-            begin = tuple(at if i == axis else 0 for i in range(len(shape)))
-            place = layout.window(result.layout, begin, x.shape, (1,) * len(shape))
-            engine.write_region(engine.Slot(result), place, registry["cast"](x, dtype=dtype) if x.dtype != dtype else x)
-        at += x.shape[axis]
-    return result
-
-
-def _part(dz: Value, position: int, shapes: Sequence[Shape], dim: int) -> Value:
-    axis = dim % dz.ndim
-    begin = sum(shape[axis] for shape in shapes[:position])
-    part: Value = slice_axis(dz, axis=axis, begin=begin, end=begin + shapes[position][axis])
-    return part
-
-
-@composed(numpy=lambda *data, axis: np.stack(data, axis), methods=[])
-def stack(*data: Value, axis: int = 0) -> Value:
-    """The arrays, all of one shape, along a new axis.
-
-    >>> from clnd import nd
-    >>> nd.stack(nd.array([1, 2]), nd.array([3, 4]), axis=1).asnumpy()
-    array([[1., 3.],
-           [2., 4.]], dtype=float32)
-    """
-    if any(x.shape != data[0].shape for x in data):
-        raise ShapeError(f"stack: the shapes differ: {' '.join(str(list(x.shape)) for x in data)}")
-    return concat(*(expand_dims(x, axis=axis) for x in data), dim=axis)
-
-
-@composed(numpy=None)
-def split(data: Value, *, sections: Sequence[tuple[int, int]], axis: int) -> list[Value]:
-    """Parts of an axis.
-
-    >>> from clnd import nd
-    >>> [part.asnumpy() for part in nd.split(nd.array([[1, 2, 3, 4]]), num_outputs=2)]
-    [array([[1., 2.]], dtype=float32), array([[3., 4.]], dtype=float32)]
-    """
-    return [slice_axis(data, axis=axis, begin=begin, end=end) for begin, end in sections]
-
-
-@composed(numpy=np.tile)
-def tile(data: Value, *, reps: Any) -> Value:
-    """The whole array repeated `reps[i]` times along axis i.
-
-    >>> from clnd import nd
-    >>> nd.tile(nd.array([1, 2]), reps=2).asnumpy()
-    array([1., 2., 1., 2.], dtype=float32)
-    """
-    counts = (reps,) if isinstance(reps, (int, np.integer)) else tuple(reps)
-    ndim = max(len(counts), data.ndim)
-    counts = (1,) * (ndim - len(counts)) + counts
-    sizes = (1,) * (ndim - data.ndim) + data.shape
-    pairs = tuple(n for size in sizes for n in (1, size))
-    wide = broadcast_to(reshape(data, shape=pairs), shape=tuple(n for c, size in zip(counts, sizes, strict=True) for n in (c, size)))
-    return reshape(wide, shape=tuple(c * size for c, size in zip(counts, sizes, strict=True)))
-
-
-@composed(numpy=np.repeat)
-def repeat(data: Value, *, repeats: int, axis: int | None = None) -> Value:
-    """Each element `repeats` times, along `axis` (None: of the flattened array).
-
-    >>> from clnd import nd
-    >>> nd.repeat(nd.array([1, 2]), repeats=2).asnumpy()
-    array([1., 1., 2., 2.], dtype=float32)
-    """
-    if axis is None:
-        data, axis = reshape(data, shape=(data.size,)), 0
-    axis = normalize_axis("repeat", axis, data.ndim)
-    before, after = data.shape[: axis + 1], data.shape[axis + 1 :]
-    wide = broadcast_to(reshape(data, shape=(*before, 1, *after)), shape=(*before, repeats, *after))
-    return reshape(wide, shape=(*before[:-1], before[-1] * repeats, *after))
-
-
 @composed(numpy=np.swapaxes)
 def swapaxes(data: Value, *, dim1: int = 0, dim2: int = 0) -> Value:
     """Two axes exchanged.
@@ -333,13 +243,159 @@ def swapaxes(data: Value, *, dim1: int = 0, dim2: int = 0) -> Value:
     return transpose(data, axes=tuple(order))
 
 
+@composed(numpy=np.moveaxis, methods=[])
+def moveaxis(tensor: Value, *, source: Any, destination: Any) -> Value:
+    """The axes `source` at the positions `destination`, the others in their order in between.
+
+    >>> from clnd import nd
+    >>> nd.moveaxis(nd.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    origins, targets = (
+        [normalize_axis("moveaxis", axis, tensor.ndim) for axis in whole_numbers("moveaxis", word, given)]
+        for word, given in (("source", source), ("destination", destination))
+    )
+    if len(origins) != len(targets) or len(set(origins)) != len(origins) or len(set(targets)) != len(targets):
+        raise ShapeError(f"moveaxis: source {source} and destination {destination} must name as many axes, none of them twice")
+    others = iter(axis for axis in range(tensor.ndim) if axis not in origins)
+    moved = dict(zip(targets, origins, strict=True))
+    return transpose(tensor, axes=tuple(moved[i] if i in moved else next(others) for i in range(tensor.ndim)))
+
+
 @composed(numpy=None)
-def broadcast_like(lhs: Value, rhs: Value) -> Value:
-    """`lhs` stretched to the shape of `rhs`.
+def space_to_depth(data: Value, *, block_size: int) -> Value:
+    """Squares of `block_size` elements of the last two of four axes as channels (axis 1): a channel has those of one place in all squares.
+
+    >>> from clnd import nd
+    >>> nd.space_to_depth(nd.zeros((1, 3, 4, 6)), 2).shape
+    (1, 12, 2, 3)
+    """
+    b = _block("space_to_depth", data, block_size)
+    n, c, h, w = data.shape
+    if h % b or w % b:
+        raise ShapeError(f"space_to_depth: the last two axes of shape {data.shape} are no multiples of block_size {b}")
+    squares = transpose(reshape(data, shape=(n, c, h // b, b, w // b, b)), axes=(0, 3, 5, 1, 2, 4))
+    return reshape(squares, shape=(n, b * b * c, h // b, w // b))
+
+
+@composed(numpy=None)
+def depth_to_space(data: Value, *, block_size: int) -> Value:
+    """Channels (axis 1 of four) as squares of `block_size` elements of the last two axes: what `space_to_depth` does, backwards.
+
+    >>> from clnd import nd
+    >>> nd.depth_to_space(nd.zeros((1, 12, 2, 3)), 2).shape
+    (1, 3, 4, 6)
+    """
+    b = _block("depth_to_space", data, block_size)
+    n, c, h, w = data.shape
+    if c % (b * b):
+        raise ShapeError(f"depth_to_space: axis 1 of shape {data.shape} is no multiple of the square of block_size {b}")
+    squares = transpose(reshape(data, shape=(n, b, b, c // (b * b), h, w)), axes=(0, 3, 4, 1, 5, 2))
+    return reshape(squares, shape=(n, c // (b * b), h * b, w * b))
+
+
+def _block(name: str, data: Value, block_size: Any) -> int:
+    size = whole_number(name, "block_size", block_size)
+    if data.ndim != 4 or size < 1:
+        raise ShapeError(f"{name}: data of shape {data.shape} must have four axes, and block_size {size} be at least 1")
+    return size
+
+
+@composed(numpy=None)
+def broadcast_axis(data: Value, *, axis: Any = (), size: Any = ()) -> Value:
+    """Axes of one element stretched to `size`.
+
+    >>> from clnd import nd
+    >>> nd.broadcast_axis(nd.zeros((1, 2, 1)), axis=(0, 2), size=(3, 4)).shape
+    (3, 2, 4)
+    """
+    return _stretched("broadcast_axis", data, axis, whole_numbers("broadcast_axis", "size", size))
+
+
+def _stretched(name: str, data: Value, axis: Any, sizes: Sequence[int]) -> Value:
+    """With axes of one element stretched to sizes."""
+    axes, wanted = whole_numbers(name, "axis", axis), list(data.shape)
+    if len(axes) != len(sizes) or min(sizes, default=0) < 0:
+        raise ShapeError(f"{name}: there must be a size for each axis to be stretched, not sizes {tuple(sizes)} for axes {axes}")
+    for a, n in zip(axes, sizes, strict=True):
+        a = normalize_axis(name, a, data.ndim)
+        if wanted[a] != 1:
+            raise ShapeError(f"{name}: axis {a} of shape {data.shape}, to be stretched once, has {wanted[a]} elements, not one")
+        wanted[a] = n
+    return registry["broadcast_to"](data, shape=tuple(wanted))
+
+
+@composed(numpy=None, methods=["broadcast_like"])
+def broadcast_like(lhs: Value, rhs: Value, *, lhs_axes: Any = None, rhs_axes: Any = None) -> Value:
+    """`lhs` stretched to the shape of `rhs`; or only its axes `lhs_axes`, to the sizes of the axes `rhs_axes`.
 
     >>> from clnd import nd
     >>> nd.broadcast_like(nd.array([[1], [2]]), nd.zeros((2, 3))).shape
     (2, 3)
+    >>> nd.broadcast_like(nd.array([[1], [2]]), nd.zeros(5), lhs_axes=(1,), rhs_axes=(0,)).shape
+    (2, 5)
     """
-    broadcast_shapes("broadcast_like", [lhs.shape, rhs.shape])
-    return broadcast_to(lhs, shape=rhs.shape)
+    if lhs_axes is None or rhs_axes is None:
+        broadcast_shapes("broadcast_like", [lhs.shape, rhs.shape])
+        return registry["broadcast_to"](lhs, shape=rhs.shape)
+    sizes = [rhs.shape[normalize_axis("broadcast_like", a, rhs.ndim)] for a in whole_numbers("broadcast_like", "rhs_axes", rhs_axes)]
+    return _stretched("broadcast_like", lhs, lhs_axes, sizes)
+
+
+@composed(numpy=None, methods=["reshape_like"])
+def reshape_like(
+    lhs: Value,
+    rhs: Value,
+    *,
+    lhs_begin: int | None = None,
+    lhs_end: int | None = None,
+    rhs_begin: int | None = None,
+    rhs_end: int | None = None,
+) -> Value:
+    """The elements of `lhs` in the shape of `rhs`.
+
+    Parameters
+    ----------
+    lhs_begin, lhs_end, rhs_begin, rhs_end : int, optional
+        Only the axes of `lhs` from `lhs_begin` to before `lhs_end` take the sizes of those of `rhs` from `rhs_begin` to before `rhs_end`.
+
+    >>> from clnd import nd
+    >>> nd.reshape_like(nd.zeros((30, 7)), nd.zeros((15, 2, 4)), lhs_end=1, rhs_end=2).shape
+    (15, 2, 7)
+    """
+    first, last = _axes_between("lhs", lhs.ndim, lhs_begin, lhs_end)
+    begin, end = _axes_between("rhs", rhs.ndim, rhs_begin, rhs_end)
+    shape = lhs.shape[:first] + rhs.shape[begin:end] + lhs.shape[last:]
+    if prod(shape) != lhs.size:
+        raise ShapeError(f"reshape_like: an array of shape {lhs.shape} cannot take the shape {shape} (rhs has {rhs.shape})")
+    return reshape(lhs, shape=shape)
+
+
+def _axes_between(word: str, ndim: int, begin: int | None, end: int | None) -> tuple[int, int]:
+    given = whole_numbers("reshape_like", f"{word}_begin and {word}_end", (0 if begin is None else begin, ndim if end is None else end))
+    first, last = (n + ndim if n < 0 else n for n in given)
+    if not 0 <= first <= last <= ndim:
+        raise ShapeError(f"reshape_like: {word}_begin {begin} and {word}_end {end} are no part of the {ndim} axes of {word}")
+    return first, last
+
+
+@launched(grad=zero, numpy=lambda data: np.array(data.shape, np.int64))
+def shape_array(data: Value) -> Value:
+    """The size of each axis, as int64. No gradient flows back.
+
+    >>> from clnd import nd
+    >>> nd.shape_array(nd.zeros((2, 3))).asnumpy()
+    array([2, 3])
+    """
+    return engine.from_numpy(np.array(data.shape, np.int64), data.device)
+
+
+@launched(grad=zero, numpy=lambda data: np.array([data.size], np.int64))
+def size_array(data: Value) -> Value:
+    """The number of elements, as int64, in an array of shape (1,). No gradient flows back.
+
+    >>> from clnd import nd
+    >>> nd.size_array(nd.zeros((2, 3))).asnumpy()
+    array([6])
+    """
+    return engine.from_numpy(np.array([data.size], np.int64), data.device)

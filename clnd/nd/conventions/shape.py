@@ -12,9 +12,10 @@ from clnd.engine import Value
 from clnd.engine.layout import Shape
 from clnd.errors import ShapeError
 from clnd.ops import Operator, registry
-from clnd.ops.declare import normalize_axis
+from clnd.ops.declare import normalize_axis, whole_number
+from clnd.ops.joining import equal_parts
 
-from .declare import Convention, convention
+from .declare import Convention, at_least_1d, convention
 
 
 def decoded_shape(shape: Shape, codes: Any, reverse: bool = False) -> Shape:
@@ -91,10 +92,23 @@ def _reversed_codes(codes: Sequence[int]) -> list[int]:
 
 @convention("reshape")
 def reshape(op: Operator) -> Convention:
-    """MXNet's codes."""
+    """MXNet's codes; in `target_shape` one size may be 0, for what is left, or with `keep_highest` the first for what it is."""
 
-    def function(data: Value, *, shape: Any = (), reverse: Any = False, target_shape: Any = None, keep_highest: Any = False) -> Any:
-        return op(data, shape=decoded_shape(data.shape, shape or target_shape or (), bool(reverse)))
+    def function(data: Value, *, shape: Any = (), reverse: Any = False, target_shape: Any = (), keep_highest: Any = False) -> Any:
+        if not shape and target_shape:
+            kept = data.shape[:1] if keep_highest else ()
+            shape = (*kept, *(n or -1 for n in tuple(target_shape)[len(kept) :]))
+        return op(data, shape=decoded_shape(data.shape, shape, bool(reverse)))
+
+    return function
+
+
+@convention("squeeze")
+def squeeze(op: Operator) -> Convention:
+    """(1,) for a single number."""
+
+    def function(data: Value, *, axis: Any = None) -> Any:
+        return at_least_1d(op(data, axis=axis))
 
     return function
 
@@ -118,16 +132,30 @@ def split(op: Operator) -> Convention:
 
     def function(data: Value, *, num_outputs: int, axis: int = 1, squeeze_axis: Any = False) -> Any:
         axis = normalize_axis("split", axis, data.ndim)
-        n = data.shape[axis]
-        if num_outputs < 1 or n % num_outputs:
-            raise ShapeError(f"split: an axis of {n} elements cannot be split into {num_outputs} equal parts")
-        part = n // num_outputs
-        parts: Any = op(data, sections=[(i * part, (i + 1) * part) for i in range(num_outputs)], axis=axis)
+        count, n = whole_number("split", "num_outputs", num_outputs), data.shape[axis]
+        parts: Any = op(data, sections=equal_parts("split", n, count), axis=axis)
         if squeeze_axis:
+            if n != count:
+                raise ShapeError(f"split: squeeze_axis needs parts of one element, but axis {axis} of {n} is split into {count}")
             parts = [registry["squeeze"](x, axis=axis) for x in parts]
-        return parts[0] if num_outputs == 1 else parts
+        return _one_alone(parts)
 
     return function
+
+
+@convention("split_v2")
+def split_v2(op: Operator) -> Convention:
+    """A list of the parts, or the one part alone."""
+
+    def function(ary: Value, *, indices_or_sections: Any, axis: int = 0, squeeze_axis: Any = False) -> Any:
+        return _one_alone(op(ary, indices_or_sections=indices_or_sections, axis=axis, squeeze_axis=bool(squeeze_axis)))
+
+    return function
+
+
+def _one_alone(parts: Any) -> Any:
+    """A list of values, or the only one."""
+    return parts[0] if len(parts) == 1 else parts
 
 
 def slice_window(shape: Shape, begin: Any, end: Any, step: Any = ()) -> tuple[Shape, Shape, Shape]:

@@ -1,0 +1,227 @@
+"""Arrays put together, and taken apart: joined, split, repeated, padded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from clnd import engine
+from clnd.engine import Value, dtypes, layout
+from clnd.engine.layout import Shape
+from clnd.errors import DTypeError, ShapeError
+
+from .declare import composed, launched, normalize_axis, registry, whole_number, whole_numbers
+from .shape import assign, broadcast_to, expand_dims, flip, reshape, slice_axis, squeeze, window
+
+
+@launched(
+    grad=lambda dz, position, shapes, dim: _part(dz, position, shapes, dim),
+    numpy=lambda *data, dim: np.concatenate(data, dim),
+    methods=[],
+)
+def concat(*data: Value, dim: int = 1) -> Value:
+    """The arrays one after another along axis `dim`.
+
+    >>> from clnd import nd
+    >>> nd.concat(nd.array([[1], [2]]), nd.array([[3], [4]]), dim=1).asnumpy()
+    array([[1., 3.],
+           [2., 4.]], dtype=float32)
+    """
+    check_arrays("concat", data)
+    first = data[0]
+    axis = normalize_axis("concat", dim, first.ndim)
+    dtype = first.dtype
+    for x in data:
+        if x.ndim != first.ndim or any(n != m for i, (n, m) in enumerate(zip(x.shape, first.shape, strict=True)) if i != axis):
+            listed = " ".join(str(list(x.shape)) for x in data)
+            raise ShapeError(f"concat: shapes {listed} differ in another axis than {axis}")
+        dtype = dtypes.promote(dtype, x.dtype)
+    registry["concat"].device(data)
+    shape = tuple(sum(x.shape[axis] for x in data) if i == axis else n for i, n in enumerate(first.shape))
+    result = Value(shape, dtype, first.device)
+    if result.size == 0:
+        return result
+    result.place(first.device.allocate(result.size * dtype.itemsize), layout.compact(shape))
+    at = 0
+    for x in data:
+        if x.size:
+            begin = tuple(at if i == axis else 0 for i in range(len(shape)))
+            place = layout.window(result.layout, begin, x.shape, (1,) * len(shape))
+            engine.write_region(engine.Slot(result), place, registry["cast"](x, dtype=dtype) if x.dtype != dtype else x)
+        at += x.shape[axis]
+    return result
+
+
+def check_arrays(name: str, data: Sequence[Any]) -> None:
+    """Raise DTypeError unless there are values, and nothing else."""
+    wrong = [repr(x) for x in data if not isinstance(x, Value)]
+    if wrong or not data:
+        raise DTypeError(f"{name} takes one array or more, and was given {', '.join(wrong) or 'nothing'}")
+
+
+def _part(dz: Value, position: int, shapes: Sequence[Shape], dim: int) -> Value:
+    axis = dim % dz.ndim
+    begin = sum(shape[axis] for shape in shapes[:position])
+    part: Value = slice_axis(dz, axis=axis, begin=begin, end=begin + shapes[position][axis])
+    return part
+
+
+@composed(numpy=lambda *data, axis: np.stack(data, axis), methods=[])
+def stack(*data: Value, axis: int = 0) -> Value:
+    """The arrays, all of one shape, along a new axis.
+
+    >>> from clnd import nd
+    >>> nd.stack(nd.array([1, 2]), nd.array([3, 4]), axis=1).asnumpy()
+    array([[1., 3.],
+           [2., 4.]], dtype=float32)
+    """
+    check_arrays("stack", data)
+    if any(x.shape != data[0].shape for x in data):
+        raise ShapeError(f"stack: the shapes differ: {' '.join(str(list(x.shape)) for x in data)}")
+    axis = normalize_axis("stack", axis, data[0].ndim + 1)
+    return concat(*(expand_dims(x, axis=axis) for x in data), dim=axis)
+
+
+@composed(numpy=None)
+def split(data: Value, *, sections: Sequence[tuple[int, int]], axis: int) -> list[Value]:
+    """Parts of an axis.
+
+    >>> from clnd import nd
+    >>> [part.asnumpy() for part in nd.split(nd.array([[1, 2, 3, 4]]), num_outputs=2)]
+    [array([[1., 2.]], dtype=float32), array([[3., 4.]], dtype=float32)]
+    """
+    return [slice_axis(data, axis=axis, begin=begin, end=end) for begin, end in sections]
+
+
+@composed(numpy=None, methods=["split_v2"])
+def split_v2(ary: Value, *, indices_or_sections: Any, axis: int = 0, squeeze_axis: bool = False) -> list[Value]:
+    """Parts of an axis: as many equal ones as a number says, or such that the second and each further one begins where a tuple says.
+
+    Parameters
+    ----------
+    squeeze_axis : bool
+        Drop the axis, of which each part has one element then?
+
+    >>> from clnd import nd
+    >>> [part.asnumpy() for part in nd.split_v2(nd.array([1, 2, 3, 4]), (1, 3))]
+    [array([1.], dtype=float32), array([2., 3.], dtype=float32), array([4.], dtype=float32)]
+    """
+    axis = normalize_axis("split_v2", axis, ary.ndim)
+    n, given = ary.shape[axis], whole_numbers("split_v2", "indices_or_sections", indices_or_sections)
+    if isinstance(indices_or_sections, (int, np.integer)):
+        sections = equal_parts("split_v2", n, given[0])
+    else:
+        ends = (0, *given, n)
+        sections = list(pairwise(ends))
+        if any(begin > end for begin, end in sections):
+            raise ShapeError(f"split_v2: the indices {given} must be in order, from 0 to the {n} elements of axis {axis}")
+    parts: list[Value] = split(ary, sections=sections, axis=axis)
+    if squeeze_axis and any(end - begin != 1 for begin, end in sections):
+        raise ShapeError(f"split_v2: squeeze_axis needs parts of one element, but axis {axis} of {n} is split at {given}")
+    return [squeeze(part, axis=axis) for part in parts] if squeeze_axis else parts
+
+
+def equal_parts(name: str, n: int, count: int) -> list[tuple[int, int]]:
+    """Where `count` equal parts of `n` elements begin and end."""
+    if count < 1 or n % count:
+        raise ShapeError(f"{name}: an axis of {n} elements cannot be split into {count} equal parts")
+    return [(i * n // count, (i + 1) * n // count) for i in range(count)]
+
+
+@composed(numpy=np.tile)
+def tile(data: Value, *, reps: Any) -> Value:
+    """The whole array repeated `reps[i]` times along axis i.
+
+    >>> from clnd import nd
+    >>> nd.tile(nd.array([1, 2]), reps=2).asnumpy()
+    array([1., 2., 1., 2.], dtype=float32)
+    """
+    counts = whole_numbers("tile", "reps", reps)
+    if min(counts, default=0) < 0:
+        raise ShapeError(f"tile: reps {counts} must not be negative")
+    ndim = max(len(counts), data.ndim)
+    counts = (1,) * (ndim - len(counts)) + counts
+    sizes = (1,) * (ndim - data.ndim) + data.shape
+    pairs = tuple(n for size in sizes for n in (1, size))
+    wide = broadcast_to(reshape(data, shape=pairs), shape=tuple(n for c, size in zip(counts, sizes, strict=True) for n in (c, size)))
+    return reshape(wide, shape=tuple(c * size for c, size in zip(counts, sizes, strict=True)))
+
+
+@composed(numpy=np.repeat)
+def repeat(data: Value, *, repeats: int, axis: int | None = None) -> Value:
+    """Each element `repeats` times, along `axis` (None: of the flattened array).
+
+    >>> from clnd import nd
+    >>> nd.repeat(nd.array([1, 2]), repeats=2).asnumpy()
+    array([1., 1., 2., 2.], dtype=float32)
+    """
+    if axis is None:
+        data, axis = reshape(data, shape=(data.size,)), 0
+    axis = normalize_axis("repeat", axis, data.ndim)
+    repeats = whole_number("repeat", "repeats", repeats)
+    if repeats < 0:
+        raise ShapeError(f"repeat: repeats {repeats} must not be negative")
+    before, after = data.shape[: axis + 1], data.shape[axis + 1 :]
+    wide = broadcast_to(reshape(data, shape=(*before, 1, *after)), shape=(*before, repeats, *after))
+    return reshape(wide, shape=(*before[:-1], before[-1] * repeats, *after))
+
+
+@composed(numpy=None)
+def pad(data: Value, *, mode: str, pad_width: Any, constant_value: float = 0) -> Value:
+    """More elements around the array; its gradient adds up what was repeated.
+
+    Parameters
+    ----------
+    mode : {"constant", "edge", "reflect"}
+        Around it stands `constant_value`, the nearest element, or the array mirrored at its first and last elements.
+    pad_width : tuple of int
+        For each axis two numbers: how many before and after it. With "constant", negative ones cut elements off.
+
+    >>> from clnd import nd
+    >>> nd.pad(nd.array([1, 2, 3]), mode="reflect", pad_width=(2, 1)).asnumpy()
+    array([3., 2., 1., 2., 3., 2.], dtype=float32)
+    """
+    numbers = whole_numbers("pad", "pad_width", pad_width)
+    if mode not in ("constant", "edge", "reflect"):
+        raise DTypeError(f"pad: mode {mode!r} is not one of constant, edge, reflect")
+    if len(numbers) != 2 * data.ndim:
+        raise ShapeError(f"pad: pad_width {numbers} must have two numbers for each of the {data.ndim} axes of shape {data.shape}")
+    widths = list(zip(numbers[::2], numbers[1::2], strict=True))
+    if mode == "constant":
+        return _surrounded(data, widths, constant_value)
+    for axis, (before, after) in enumerate(widths):
+        if before or after:
+            n = data.shape[axis]
+            if min(before, after) < 0 or not n or (mode == "reflect" and max(before, after) >= n):
+                raise ShapeError(f"pad: an axis of {n} elements cannot be padded by {before} and {after} with mode {mode!r}")
+            data = _continued(data, axis, before, after, mode == "reflect")
+    return data
+
+
+def _surrounded(data: Value, widths: list[tuple[int, int]], constant: float) -> Value:
+    """Written into an array of constants; what is cut off is left out before."""
+    begin = tuple(max(0, -before) for before, _ in widths)
+    count = tuple(n + min(0, before) + min(0, after) for n, (before, after) in zip(data.shape, widths, strict=True))
+    if min(count, default=0) < 0:
+        raise ShapeError(f"pad: pad_width {widths} cuts off more than the array of shape {data.shape} has")
+    kept = window(data, begin=begin, count=count, step=(1,) * data.ndim)
+    shape = tuple(n + max(0, before) + max(0, after) for n, (before, after) in zip(count, widths, strict=True))
+    around = registry["full"](shape=shape, value=constant, dtype=data.dtype, device=data.device)
+    place = (tuple(max(0, before) for before, _ in widths), count, (1,) * data.ndim)
+    return assign(around, kept, steps=(("window", place),))
+
+
+def _continued(data: Value, axis: int, before: int, after: int, mirrored: bool) -> Value:
+    """With elements before and after an axis: the first and last one, or those after the first and before the last, backwards."""
+    n = data.shape[axis]
+    if mirrored:
+        parts = [(1, 1 + before), (n - 1 - after, n - 1)]
+        ends = [flip(slice_axis(data, axis=axis, begin=begin, end=end), axis=axis) for begin, end in parts]
+    else:
+        shapes = [(*data.shape[:axis], count, *data.shape[axis + 1 :]) for count in (before, after)]
+        edges = [slice_axis(data, axis=axis, begin=begin, end=begin + 1) for begin in (0, n - 1)]
+        ends = [broadcast_to(edge, shape=shape) for edge, shape in zip(edges, shapes, strict=True)]
+    return concat(ends[0], data, ends[1], dim=axis)

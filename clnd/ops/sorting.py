@@ -1,0 +1,175 @@
+"""Sorting along an axis: stable, NaN last in both directions.
+
+All of it is one stable merge sort of unsigned keys (`templates/sort.cl.mako`), which gives positions; elements are picked by these.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clnd import engine
+from clnd.engine import Value, dtypes
+from clnd.engine.layout import Shape, compact
+from clnd.errors import DTypeError, ShapeError
+
+from .declare import composed, converted, launched, normalize_axis, registry, whole_number
+from .indexing import _gather
+
+RUN = 32  # keys that the first launch sorts
+PARTS = {"cpu": 512, "gpu": 16}  # keys that a work-item merges one after another, by schedule
+_RESULTS = ("indices", "value", "both", "mask")
+
+
+@launched()
+def sorted_places(data: Value, *, is_ascend: bool = True) -> Value:
+    """The order that sorts each row (along the last axis): positions in the flattened array, as int64. Equal elements stay in order."""
+    n, size, device = data.shape[-1], data.size, data.device
+    result = Value(data.shape, dtypes.int64, device)
+    if size == 0:
+        return result
+    key, width = ("ulong", 8) if data.dtype.itemsize == 8 else ("uint", 4)
+    first, second = ((device.allocate(width * size), device.allocate(8 * size)) for _ in range(2))
+    _write_keys(engine.gathered(data), key, second[0], is_ascend)
+    kinds = ("buffer", "buffer", "buffer", "long", "long")
+    sort = device.kernel("sort", f"sort_runs__{key}", arguments=kinds, step="runs", key=key, run=RUN)
+    sort(*engine.grid(device.traits, size, engine.ROUNDS // (4 * RUN)), second[0], *first, size, n)
+    part = PARTS[device.traits.schedule]
+    merge = device.kernel("sort", f"sort_merge__{key}", arguments=("buffer", *kinds, "long"), step="merge", key=key, part=part)
+    grid = engine.grid(device.traits, -(-size // part), engine.ROUNDS // (4 * part))
+    length = RUN
+    while length < n:
+        merge(*grid, *first, *second, size, n, length)
+        first, second, length = second, first, 2 * length
+    return result.place(first[1], compact(result.shape))
+
+
+def _write_keys(data: Value, key: str, keys: Any, is_ascend: bool) -> None:
+    """Unsigned numbers in the order of the elements, which the template makes of their bits."""
+    width, category = data.dtype.itemsize, dtypes.category(data.dtype)
+    kernel = data.device.kernel(
+        "sort",
+        f"sort_keys__{data.dtype}",
+        arguments=("buffer", "long", "buffer", "long", "int"),
+        step="keys",
+        key=key,
+        storage={1: "uchar", 2: "ushort"}.get(width, key),
+        shift=32 - 8 * width if width < 4 else 0,
+        category=category,
+        infinity=int(data.dtype.type(np.inf).view(f"u{width}")) if category == "float" else 0,
+    )
+    grid = engine.grid(data.device.traits, data.size, engine.ROUNDS // 4)
+    kernel(*grid, data.buffer, data.offset, keys, data.size, int(not is_ascend))
+
+
+@launched(grad=(lambda dz, places, data_shape: registry["put_places"](dz, places, shape=data_shape),))
+def take_places(data: Value, places: Value) -> Value:
+    """The elements at positions in the flattened array, which are distinct and in range."""
+    return _gather(data, places, (1, data.size, 1, places.size), places.shape)
+
+
+@launched(grad=(lambda dz, places: take_places(dz, places),))
+def put_places(data: Value, places: Value, *, shape: Shape) -> Value:
+    """Zeros of `shape` but for `data` at positions in the flattened array: what `take_places` does, backwards."""
+    result = engine.ready(registry["full"](shape=shape, value=0, dtype=data.dtype, device=data.device))
+    if places.size == 0:
+        return result
+    data, places = engine.gathered(data), engine.gathered(places)
+    kernel = data.device.kernel(
+        "put",
+        f"put__{data.dtype}",
+        arguments=("buffer", "buffer", "long", "buffer", "long", "long"),
+        storage={1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}[data.dtype.itemsize],
+    )
+    grid = engine.grid(data.device.traits, places.size)
+    kernel(*grid, result.buffer, data.buffer, data.offset, places.buffer, places.offset, places.size)
+    return result
+
+
+def _rows(data: Value, axis: int | None, name: str) -> tuple[Value, int]:
+    """With the axis that is sorted as the last one, and which it was; a flattened array for None."""
+    if axis is None:
+        data, axis = registry["reshape"](data, shape=(data.size,)), 0
+    axis = normalize_axis(name, axis, data.ndim)
+    return _exchanged(data, axis), axis
+
+
+def _exchanged(data: Value, axis: int) -> Value:
+    """With `axis` and the last one exchanged."""
+    return data if axis == data.ndim - 1 else registry["swapaxes"](data, dim1=axis, dim2=data.ndim - 1)
+
+
+def _first(places: Value, k: int) -> Value:
+    """The first k of each row."""
+    return registry["slice_axis"](places, axis=places.ndim - 1, begin=0, end=k)
+
+
+def _numbers(places: Value, n: int, axis: int, dtype: Any) -> Value:
+    """Positions within rows of n."""
+    return _exchanged(converted(registry["modulo"](places, max(1, n)), dtypes.as_dtype(dtype)), axis)
+
+
+@composed(numpy=None)
+def sort(data: Value, *, axis: int | None = -1, is_ascend: bool = True) -> Value:
+    """The elements in order along `axis` (None: of the flattened array), NaN last; descending without `is_ascend`.
+
+    The gradient flows back to where each element came from.
+
+    >>> from clnd import nd
+    >>> nd.sort(nd.array([[3, 1, 2], [5, 4, 6]]), is_ascend=False).asnumpy()
+    array([[3., 2., 1.],
+           [6., 5., 4.]], dtype=float32)
+    """
+    rows, axis = _rows(data, axis, "sort")
+    return _exchanged(take_places(rows, sorted_places(rows, is_ascend=is_ascend)), axis)
+
+
+@composed(numpy=None)
+def argsort(data: Value, *, axis: int | None = -1, is_ascend: bool = True, dtype: Any = "int64") -> Value:
+    """The positions along `axis` (None: in the flattened array) that sort the elements, NaN last; descending without `is_ascend`.
+
+    Equal elements stay in order, in both directions. No gradient flows back.
+
+    >>> from clnd import nd
+    >>> nd.argsort(nd.array([[3, 1, 2], [5, 4, 6]])).asnumpy()
+    array([[1., 2., 0.],
+           [1., 0., 2.]], dtype=float32)
+    """
+    rows, axis = _rows(data, axis, "argsort")
+    return _numbers(sorted_places(rows, is_ascend=is_ascend), rows.shape[-1], axis, dtype)
+
+
+@composed(numpy=None)
+def topk(data: Value, *, axis: int | None = -1, k: int = 1, ret_typ: str = "indices", is_ascend: bool = False, dtype: Any = "int64") -> Any:
+    """The k largest elements along `axis` (None: of the flattened array) in order, or the smallest with `is_ascend`; NaN comes last.
+
+    Of equal elements the first come first. A gradient flows back from the elements alone.
+
+    Parameters
+    ----------
+    k : int
+        How many; all, if it is less than 1.
+    ret_typ : {"indices", "value", "both", "mask"}
+        The positions of these elements, the elements, a list of both, elements first, or an array like `data`: 1 at these elements, else 0.
+    dtype : dtype
+        Of positions.
+
+    >>> from clnd import nd
+    >>> nd.topk(nd.array([[3, 1, 2], [5, 4, 6]]), k=2, ret_typ="value").asnumpy()
+    array([[3., 2.],
+           [6., 5.]], dtype=float32)
+    """
+    if ret_typ not in _RESULTS:
+        raise DTypeError(f"topk: ret_typ {ret_typ!r} is not one of {', '.join(_RESULTS)}")
+    rows, at = _rows(data, axis, "topk")
+    n, k = rows.shape[-1], whole_number("topk", "k", k)
+    if k > n:
+        raise ShapeError(f"topk: there are no {k} elements along an axis of {n}; k must be at most {n}")
+    places = _first(sorted_places(rows, is_ascend=is_ascend), k if k > 0 else n)
+    if ret_typ == "mask":
+        ones = registry["full"](shape=places.shape, value=1, dtype=data.dtype, device=data.device)
+        return registry["reshape"](_exchanged(put_places(ones, places, shape=rows.shape), at), shape=data.shape)
+    values = [] if ret_typ == "indices" else [_exchanged(take_places(rows, places), at)]
+    indices = [] if ret_typ == "value" else [_numbers(places, n, at, dtype)]
+    return [*values, *indices] if ret_typ == "both" else (values or indices)[0]

@@ -1,0 +1,115 @@
+"""Shapes and patches: what the table of operators cannot say. Values and derivatives are in cases_shapes.py."""
+
+import numpy as np
+import pytest
+
+import clnd as mx
+from clnd import nd
+
+
+def shapes(arrays):
+    return [array.shape for array in arrays]
+
+
+@pytest.mark.parametrize("method", ["expand_dims", "flatten", "squeeze"])
+def test_views_in_place(method):
+    arguments = (0,) if method == "expand_dims" else ()
+    x = nd.zeros((1, 2))
+    getattr(x, method)(*arguments)[:] = 1
+    np.testing.assert_array_equal(x.asnumpy(), [[0, 0]])
+    view = getattr(x, method)(*arguments, inplace=True)
+    assert view.shape == getattr(nd, method)(x, *arguments).shape
+    view[:] = 1
+    np.testing.assert_array_equal(x.asnumpy(), [[1, 1]])
+
+
+def test_mxnets_shapes():
+    x = nd.zeros((2, 3, 4))
+    assert nd.squeeze(nd.zeros((1, 1))).shape == nd.zeros((1, 1)).squeeze().shape == (1,)
+    assert nd.squeeze(nd.zeros((1, 2)), axis=()).shape == (1, 2)
+    assert nd.Reshape(x, target_shape=(4, 0)).shape == (4, 6)
+    assert nd.Reshape(x, target_shape=(0, 0), keep_highest=True).shape == (2, 12)
+    assert nd.moveaxis(x, [0, 1], [-1, -2]).shape == (4, 3, 2)
+    assert nd.zeros((1, 2, 1)).broadcast_axes(axis=(0, 2), size=(3, 4)).shape == (3, 2, 4)
+    assert nd.zeros((1, 2, 1)).broadcast_like(nd.zeros((5, 2, 7)), lhs_axes=(0, 2)).shape == (5, 2, 7)
+    assert x.reshape_like(nd.zeros((4, 6))).shape == (4, 6)
+    assert x.shape_array().dtype == x.size_array().dtype == np.int64
+
+
+def test_parts():
+    x = nd.array(np.arange(12).reshape(3, 4))
+    assert nd.split(x, num_outputs=1).shape == nd.split_v2(x, 1).shape == nd.split_v2(x, ()).shape == (3, 4)
+    assert shapes(nd.split(x, num_outputs=4, squeeze_axis=True)) == [(3,)] * 4
+    assert shapes(nd.SliceChannel(x, 2)) == [(3, 2)] * 2
+    assert shapes(nd.split_v2(x, 3, squeeze_axis=True)) == [(4,)] * 3
+    parts = x.split_v2((0, 3), axis=-1)
+    assert shapes(parts) == [(3, 0), (3, 3), (3, 1)]
+    np.testing.assert_array_equal(parts[1].asnumpy(), x.asnumpy()[:, :3])
+    out = [nd.zeros((3, 1)), nd.zeros((3, 3))]
+    nd.split_v2(x, (1,), 1, out=out)
+    np.testing.assert_array_equal(out[1].asnumpy(), x.asnumpy()[:, 1:])
+
+
+def test_concatenate():
+    x, y = nd.array([[1, 2]]), nd.array([[3, 4]])
+    np.testing.assert_array_equal(nd.concatenate([x, y]).asnumpy(), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(nd.concatenate([x, y], axis=1).asnumpy(), [[1, 2, 3, 4]])
+    assert nd.concatenate([x], always_copy=False) is x
+    assert nd.concatenate([x]) is not x
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda x: nd.split(x, num_outputs=2), "split: an axis of 3 elements cannot be split into 2 equal parts"),
+        (lambda x: nd.split(x, axis=2, num_outputs=2, squeeze_axis=True), "split: squeeze_axis needs parts of one element"),
+        (lambda x: nd.split_v2(x, 0), "split_v2: an axis of 2 elements cannot be split into 0"),
+        (lambda x: nd.split_v2(x, (3, 1), axis=2), r"split_v2: the indices \(3, 1\) must be in order"),
+        (lambda x: nd.split_v2(x, (1,), axis=2, squeeze_axis=True), "split_v2: squeeze_axis needs"),
+        (lambda x: nd.pad(x, mode="wrap", pad_width=(0,) * 6), "pad: mode 'wrap'"),
+        (lambda x: nd.pad(x, mode="edge", pad_width=(0,) * 4), "pad: pad_width"),
+        (lambda x: nd.pad(x, mode="reflect", pad_width=(2, 0, 0, 0, 0, 0)), "pad: an axis of 2 elements cannot be padded by 2 and 0"),
+        (lambda x: nd.pad(x, mode="constant", pad_width=(-2, -1, 0, 0, 0, 0)), "pad: pad_width .* cuts off more"),
+        (lambda x: nd.pad(x[:, :0], mode="edge", pad_width=(0, 0, 1, 0, 0, 0)), "pad: an axis of 0 elements"),
+        (lambda x: nd.moveaxis(x, 0, 3), "moveaxis: axis 3"),
+        (lambda x: nd.moveaxis(x, [0, 0], [1, 2]), "moveaxis: source"),
+        (lambda x: nd.space_to_depth(x, 2), "space_to_depth: data of shape"),
+        (lambda x: nd.depth_to_space(nd.zeros((1, 3, 2, 2)), 2), "depth_to_space: axis 1"),
+        (lambda x: nd.broadcast_axis(x, axis=0, size=3), "broadcast_axis: axis 0"),
+        (lambda x: nd.broadcast_like(x, x, lhs_axes=(0,), rhs_axes=(1,)), "broadcast_like: axis 0"),
+        (lambda x: nd.reshape_like(x, nd.zeros(5)), "reshape_like: an array of shape"),
+        (lambda x: nd.reshape_like(x, x, lhs_begin=2, lhs_end=1), "reshape_like: lhs_begin 2"),
+        (lambda x: nd.stack(x, x, axis=4), "stack: axis 4"),
+        (lambda x: nd.concat(x, 3.0), "concat takes one array or more, and was given 3.0"),
+        (lambda x: nd.tile(x, reps=-1), "tile: reps"),
+        (lambda x: nd.repeat(x, repeats=-1), "repeat: repeats -1"),
+        (lambda x: nd.repeat(x, repeats=1.5), "repeat: repeats must be an int, not 1.5"),
+    ],
+)
+def test_what_is_refused(call, text):
+    with pytest.raises(mx.MXNetError, match=text):
+        call(nd.zeros((2, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("geometry", "text"),
+    [
+        ({"kernel": (2, 2)}, r"kernel \(2, 2\) must have a number of at least 1 for each of the 1 spatial axes"),
+        ({"kernel": 5}, r"kernel \(5,\) with dilate \(1,\) is larger than the array, \(4,\) with pad \(0,\)"),
+        ({"kernel": 2, "stride": 0}, r"stride \(0,\) must have"),
+        ({"kernel": 2, "pad": -1}, r"pad \(-1,\) must have"),
+        ({"kernel": 2.5}, "kernel must be an int, not 2.5"),
+    ],
+)
+def test_patches_that_there_are_not(geometry, text):
+    with pytest.raises(mx.MXNetError, match=f"im2col: {text}"):
+        nd.im2col(nd.zeros((1, 2, 4)), **geometry)
+    with pytest.raises(mx.MXNetError, match=f"col2im: {text}"):
+        nd.col2im(nd.zeros((1, 4, 3)), output_size=(4,), **geometry)
+
+
+def test_arrays_without_patches():
+    with pytest.raises(mx.MXNetError, match="im2col: data of shape"):
+        nd.im2col(nd.zeros((2, 4)), kernel=2)
+    with pytest.raises(mx.MXNetError, match=r"they must be \(batch, a multiple of 2, 3\)"):
+        nd.col2im(nd.zeros((1, 2, 4)), output_size=4, kernel=2)
