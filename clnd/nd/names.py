@@ -57,6 +57,13 @@ HIDDEN = {
     "softrelu",
     "digamma",
     "polygamma",
+    "cholesky",
+    "triangular_solve",
+    "matrix_inverse",
+    "determinant",
+    "determinant_sign_and_logarithm",
+    "lq_factors",
+    "symmetric_eigen",
 }
 
 # Operators of `mx.nd.contrib`.
