@@ -64,6 +64,8 @@ HIDDEN = {
     "determinant_sign_and_logarithm",
     "lq_factors",
     "symmetric_eigen",
+    "packed_triangle",
+    "unpacked_triangle",
 }
 
 # Operators of `mx.nd.contrib`.

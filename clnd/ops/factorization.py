@@ -22,7 +22,7 @@ from clnd.errors import ShapeError
 
 from .creation import full_like
 from .declare import composed, converted, launched, registry
-from .linalg import _diagonal, _identity, _lower, _swapped, matmul
+from .linalg import _diagonal, _identity, _lower, _part, _square_stack, _swapped, matmul
 
 BLOCK = 32  # rows or columns that kernels factorise alone: a work-item goes through the cube of it
 SWEEPS = 30  # of Jacobi's method at most, which needs fewer than ten; matrices with NaN never end
@@ -32,11 +32,12 @@ SWEEPS = 30  # of Jacobi's method at most, which needs fewer than ten; matrices 
 
 def _matrices(name: str, array: Value, *, square: bool = True) -> Value:
     """The array as a stack of matrices, (batch, m, n), of the dtype that is computed in."""
-    if array.ndim < 2 or (square and array.shape[-1] != array.shape[-2]):
-        raise ShapeError(f"{name}: an array of shape {list(array.shape)} is no stack of {'square ' * square}matrices")
     wide = dtypes.promote(dtypes.floating(array.dtype), dtypes.float32)
-    stack: Value = registry["reshape"](array, shape=(prod(array.shape[:-2]), *array.shape[-2:]))
-    return converted(stack, wide)
+    if square:
+        return converted(_square_stack(name, array), wide)
+    if array.ndim < 2:
+        raise ShapeError(f"{name}: an array of shape {list(array.shape)} is no stack of matrices")
+    return converted(registry["reshape"](array, shape=(prod(array.shape[:-2]), *array.shape[-2:])), wide)
 
 
 def _restored(result: Value, array: Value) -> Value:
@@ -48,14 +49,6 @@ def _restored(result: Value, array: Value) -> Value:
 def _mirrored(a: Value) -> Value:
     """The symmetric matrix with the lower triangle of `a`: "copyltu" of Seeger et al."""
     return _lower(a) + _swapped(_lower(a, -1))
-
-
-def _part(a: Value, rows: slice, columns: slice) -> Value:
-    """A block of each matrix."""
-    ranges = [range(*given.indices(n)) for given, n in zip((rows, columns), a.shape[1:], strict=True)]
-    begin, count, step = zip(*((r.start, len(r), r.step) for r in ranges), strict=True)
-    block: Value = registry["window"](a, begin=(0, *begin), count=(a.shape[0], *count), step=(1, *step))
-    return block
 
 
 def _reversed(a: Value, *axes: int) -> Value:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from math import isqrt, prod
+from typing import Any
 
 import numpy as np
 
 from clnd import engine
 from clnd.engine import Value, dtypes
-from clnd.engine.layout import compact
+from clnd.engine.layout import Shape, compact
 from clnd.errors import ShapeError
 
+from .creation import full_like
 from .declare import composed, converted, launched, normalize_axis, registry
-from .indexing import _positions, add_at, take
+from .indexing import take
 
 ROWS = 4  # of the result, and
 VECTORS = 2  # columns in vectors, that one pass of the inner loop of the CPU schedule computes
@@ -260,7 +262,7 @@ def _numbers(n: int, like: Value) -> tuple[Value, Value]:
 def _lower(a: Value, offset: int = 0) -> Value:
     """Zeros above the diagonal that is `offset` above the main one."""
     rows, columns = _numbers(a.shape[-1], a)
-    kept: Value = registry["where"](registry["less_equal"](columns, rows + offset), a, 0)
+    kept: Value = registry["where"](registry["less_equal"](columns, rows + offset), a, full_like(a, 0))
     return kept
 
 
@@ -281,19 +283,30 @@ def _along_diagonal(n: int, offset: int) -> tuple[int, int, int]:
     return max(0, offset) + max(0, -offset) * n, n - abs(offset), n + 1
 
 
-def _diagonals(name: str, offset: int, n: int) -> int:
-    """The offset of a diagonal of matrices of n rows, checked."""
+def _block(a: Value, rows: slice, columns: slice) -> tuple[Shape, Shape, Shape]:
+    """Of a block of each matrix: where it begins, how large it is, and how far its elements are apart."""
+    ranges = [range(*given.indices(n)) for given, n in zip((rows, columns), a.shape[1:], strict=True)]
+    begin, count, step = zip(*((r.start, len(r), r.step) for r in ranges), strict=True)
+    return (0, *begin), (a.shape[0], *count), (1, *step)
+
+
+def _part(a: Value, rows: slice, columns: slice) -> Value:
+    """A block of each matrix."""
+    begin, count, step = _block(a, rows, columns)
+    part: Value = registry["window"](a, begin=begin, count=count, step=step)
+    return part
+
+
+def _checked_offset(name: str, offset: int, n: int) -> None:
     if abs(offset) >= max(n, 1):
         raise ShapeError(f"{name}: matrices of {n} rows have no diagonal with the offset {offset}")
-    return offset
 
 
-def _flat(name: str, A: Value) -> tuple[Value, int]:
-    """Square matrices as rows, (batch, n * n), and n."""
-    n = A.shape[-1] if A.ndim else 0
-    if A.ndim < 2 or A.shape[-2] != n:
+def _square_stack(name: str, A: Value) -> Value:
+    """Square matrices as (batch, n, n)."""
+    if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
         raise ShapeError(f"{name}: an array of shape {list(A.shape)} is no stack of square matrices")
-    return registry["reshape"](A, shape=(prod(A.shape[:-2]), n * n)), n
+    return registry["reshape"](A, shape=(prod(A.shape[:-2]), *A.shape[-2:]))
 
 
 @composed(numpy=None)
@@ -304,9 +317,9 @@ def linalg_extractdiag(A: Value, *, offset: int = 0) -> Value:
     >>> nd.linalg.extractdiag(nd.array([[1, 2], [3, 4]])).asnumpy()
     array([1., 4.], dtype=float32)
     """
-    _, n = _flat("linalg_extractdiag", A)
-    stack = registry["reshape"](A, shape=(prod(A.shape[:-2]), n, n))
-    diagonal = _diagonal(stack, _diagonals("linalg_extractdiag", offset, n))
+    stack = _square_stack("linalg_extractdiag", A)
+    _checked_offset("linalg_extractdiag", offset, A.shape[-1])
+    diagonal = _diagonal(stack, offset)
     return registry["reshape"](diagonal, shape=A.shape[:-2] + diagonal.shape[1:])
 
 
@@ -329,20 +342,40 @@ def linalg_makediag(A: Value, *, offset: int = 0) -> Value:
     return registry["reshape"](flat, shape=(*A.shape[:-1], n, n))
 
 
-def _triangle(n: int, offset: int, lower: bool, like: Value) -> Value:
-    """Where the elements of a triangle are among those of a matrix, in the order in which it is packed."""
-    rows, columns = _numbers(n, like)
-    if offset > 0 or (offset == 0 and not lower):
-        positions, offset = columns * n + rows, -offset
-    else:
-        positions = rows * n + columns
-    flat = registry["reshape"](registry["less_equal"](columns, rows + offset), shape=(n * n,))
-    return take(registry["reshape"](positions, shape=(n * n,)), _positions(flat))
+@launched(grad=lambda dz, a_shape: registry["unpacked_triangle"](dz, n=a_shape[2]))
+def packed_triangle(a: Value) -> Value:
+    """The lower triangle of each matrix of (batch, n, n), row after row."""
+    batch, n, _ = a.shape
+    place = registry["arange"](start=0, step=1, count=_first_in_row(n), dtype=dtypes.int64, device=a.device)
+    # The row is the largest whose first place is not behind this one: the root is off by less than one.
+    row = converted((registry["sqrt"](converted(place * 8 + 1, dtypes.float32)) - 1) * 0.5, dtypes.int64)
+    row = row + converted(registry["less_equal"](_first_in_row(row + 1), place), dtypes.int64)
+    row = row - converted(registry["greater"](_first_in_row(row), place), dtypes.int64)
+    return take(registry["reshape"](a, shape=(batch, n * n)), row * n + place - _first_in_row(row), axis=1)
+
+
+@launched(grad=lambda dz: packed_triangle(dz))
+def unpacked_triangle(packed: Value, *, n: int) -> Value:
+    """Matrices, (batch, n, n), with the given lower triangles and zeros above."""
+    rows, columns = (converted(x, dtypes.int64) for x in _numbers(n, packed))
+    return _lower(take(packed, _first_in_row(rows) + columns, axis=1, mode="clip"))
+
+
+def _first_in_row(row: Any) -> Any:
+    """Where the packed lower triangle has the first element of a row: the number of elements before it."""
+    twice = row * (row + 1)
+    return registry["truncated_divide"](twice, 2) if isinstance(twice, Value) else twice // 2
+
+
+def _bounded(offset: int, lower: bool) -> tuple[bool, slice, slice]:
+    """Is it an upper triangle that a diagonal bounds; and which rows and columns of a lower one, or of the transpose, are no zeros?"""
+    far = abs(offset)
+    return offset > 0 or (offset == 0 and not lower), slice(far, None), slice(0, -far or None)
 
 
 @composed(numpy=None)
 def linalg_extracttrian(A: Value, *, offset: int = 0, lower: bool = True) -> Value:
-    """The triangle of each matrix up to a diagonal, packed: a lower one by rows, an upper one by columns. Waits for the device.
+    """The triangle of each matrix up to a diagonal, packed: a lower one by rows, an upper one by columns.
 
     Parameters
     ----------
@@ -355,15 +388,16 @@ def linalg_extracttrian(A: Value, *, offset: int = 0, lower: bool = True) -> Val
     >>> nd.linalg.extracttrian(nd.array([[1, 2], [3, 4]])).asnumpy()
     array([1., 3., 4.], dtype=float32)
     """
-    flat, n = _flat("linalg_extracttrian", A)
-    _diagonals("linalg_extracttrian", offset, n)
-    packed = take(flat, _triangle(n, offset, lower, A), axis=1)
+    stack = _square_stack("linalg_extracttrian", A)
+    _checked_offset("linalg_extracttrian", offset, A.shape[-1])
+    upper, rows, columns = _bounded(offset, lower)
+    packed = packed_triangle(_part(_swapped(stack) if upper else stack, rows, columns))
     return registry["reshape"](packed, shape=A.shape[:-2] + packed.shape[1:])
 
 
 @composed(numpy=None)
 def linalg_maketrian(A: Value, *, offset: int = 0, lower: bool = True) -> Value:
-    """Square matrices with the last axis of A unpacked as a triangle, and zeros elsewhere: extracttrian backwards. Waits for the device.
+    """Square matrices with the last axis of A unpacked as a triangle, and zeros elsewhere: extracttrian backwards.
 
     Parameters
     ----------
@@ -381,7 +415,10 @@ def linalg_maketrian(A: Value, *, offset: int = 0, lower: bool = True) -> Value:
     edge = (isqrt(8 * size + 1) - 1) // 2 if A.ndim else 0
     if edge * (edge + 1) != 2 * size:
         raise ShapeError(f"linalg_maketrian: the last axis of shape {list(A.shape)} is no packed triangle, of n (n + 1) / 2 elements")
-    n = edge + abs(offset)
-    rows = registry["reshape"](A, shape=(prod(A.shape[:-1]), size))
-    flat = add_at(rows, _triangle(n, offset, lower, A), shape=(rows.shape[0], n * n), axis=1, mode="clip")
-    return registry["reshape"](flat, shape=(*A.shape[:-1], n, n))
+    n, stack = edge + abs(offset), registry["reshape"](A, shape=(prod(A.shape[:-1]), size))
+    upper, rows, columns = _bounded(offset, lower)
+    result = unpacked_triangle(stack, n=edge)
+    if offset:
+        nothing = registry["full"](shape=(stack.shape[0], n, n), value=0, dtype=A.dtype, device=A.device)
+        result = registry["assign"](nothing, result, steps=(("window", _block(nothing, rows, columns)),))
+    return registry["reshape"](_swapped(result) if upper else result, shape=(*A.shape[:-1], n, n))

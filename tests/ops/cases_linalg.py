@@ -186,4 +186,7 @@ ELSEWHERE = dict.fromkeys(
         "triangular_solve",
     ],
     "test_factorization.py",
-)
+) | {
+    "packed_triangle": "as linalg_extracttrian",
+    "unpacked_triangle": "as linalg_maketrian",
+}
