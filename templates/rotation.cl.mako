@@ -75,18 +75,18 @@ __kernel void ${name}(
     }
 }
 % else:
-## out, (batch, n, n + 1): the rows of u and behind each its eigenvalue, in ascending order (NaN last), the largest element of a row positive.
+## out, (batch, n, n + 1): the rows of u and behind each its value, in ascending order (NaN last), the largest element of a row positive.
 __kernel void ${name}(
-    __global ${storage} *out, __global const ${storage} *a, __global const ${storage} *u, const long batches, const long n)
+    __global ${storage} *out, __global const ${storage} *values, __global const ${storage} *u, const long batches, const long n)
 {
     const long batch = get_global_id(0) / n, i = get_global_id(0) % n;
     if (batch >= batches) return;
-    a += batch * n * n;
+    values += batch * n;
     u += (batch * n + i) * n;
-    const ${storage} value = a[i * n + i];
+    const ${storage} value = values[i];
     long rank = 0;
     for (long j = 0; j < n; j++) {
-        const ${storage} other = a[j * n + j];
+        const ${storage} other = values[j];
         const bool same = other == value || (isnan(other) && isnan(value));
         rank += same ? j < i : other < value || (isnan(value) && !isnan(other));
     }

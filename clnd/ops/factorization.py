@@ -25,7 +25,7 @@ from .declare import composed, converted, launched, registry
 from .linalg import _diagonal, _identity, _lower, _part, _square_stack, _swapped, matmul
 
 BLOCK = 32  # rows or columns that kernels factorise alone: a work-item goes through the cube of it
-SWEEPS = 30  # of Jacobi's method at most, which needs fewer than ten; matrices with NaN never end
+SWEEPS = 30  # of Jacobi's method at most, which needs about ten
 
 # --- stacks of matrices ---
 
@@ -85,9 +85,10 @@ def _groups(device: Any, count: int, length: int) -> Any:
     return (count * group,), (group,)
 
 
-def _halves(n: int) -> slice:
-    """The first half of `n` rows, in whole blocks."""
-    return slice(0, -(-n // (2 * BLOCK)) * BLOCK)
+def _halves(n: int) -> tuple[slice, slice]:
+    """The two halves of n rows, the first one in whole blocks."""
+    middle = -(-n // (2 * BLOCK)) * BLOCK
+    return slice(0, middle), slice(middle, n)
 
 
 # --- triangular systems ---
@@ -109,7 +110,7 @@ def triangular_solve(a: Value, b: Value, *, unit: bool) -> Value:
     if b.size == 0:
         return b
     if n > BLOCK:
-        first, last = _halves(n), slice(_halves(n).stop, n)
+        first, last = _halves(n)
         whole = slice(None)
         upper = triangular_solve(_part(a, first, first), _part(b, first, whole), unit=unit)
         rest = _part(b, last, whole) - matmul(_part(a, last, first), upper)
@@ -146,7 +147,7 @@ def cholesky(a: Value) -> Value:
     if result.size == 0:
         return result
     if n > BLOCK:
-        first, last = _halves(n), slice(_halves(n).stop, n)
+        first, last = _halves(n)
         upper = cholesky(_part(a, first, first))
         left = _swapped(triangular_solve(upper, _swapped(_part(a, last, first)), unit=False))
         lower = cholesky(_part(a, last, last) - matmul(left, _swapped(left)))
@@ -256,15 +257,31 @@ def lq_factors(a: Value) -> Value:
     A block of reflections H1 ... Hb is I - V^T T V, where the inverse of T is the upper triangle of V V^T with ones on the diagonal
     (C. Puglisi, 1992): so a triangular system is solved in place of computing T.
     """
-    (batch, m, n), device = a.shape, a.device
+    batch, m, n = a.shape
     if 0 in (batch, m):
-        return Value((batch, m, n + m), a.dtype, device)
-    scale = _largest(a)
+        return Value((batch, m, n + m), a.dtype, a.device)
+    scale, whole = _largest(a), slice(None)
     work = engine.copied(a / scale)
-    vectors = Value(a.shape, a.dtype, device)
-    vectors.place(device.allocate(vectors.size * a.dtype.itemsize), compact(a.shape))
-    reflector = _kernel("reflection", "reflector", a, ("buffer", "buffer", *["long"] * 3))
-    reflect = _kernel("reflection", "reflect", a, ("buffer", "buffer", *["long"] * 4))
+    vectors, blocks = _reflections(work)
+    q = registry["broadcast_to"](_part(registry["reshape"](_identity(n, a), shape=(1, n, n)), slice(0, m), whole), shape=a.shape)
+    for block in reversed(blocks):
+        q = engine.ready(_reflected(q, _part(vectors, block, whole), back=True))
+    return registry["concat"](q, _part(work, whole, slice(0, m)) * scale, dim=2)
+
+
+def _reflections(work: Value) -> tuple[Value, list[slice]]:
+    """Make L of the matrices, in place.
+
+    Returns
+    -------
+    (Value, list of slice)
+        The vectors of the reflections, and which of them are a block.
+    """
+    (batch, m, n), device = work.shape, work.device
+    vectors = Value(work.shape, work.dtype, device)
+    vectors.place(device.allocate(vectors.size * work.dtype.itemsize), compact(work.shape))
+    reflector = _kernel("reflection", "reflector", work, ("buffer", "buffer", *["long"] * 3))
+    reflect = _kernel("reflection", "reflect", work, ("buffer", "buffer", *["long"] * 4))
     blocks = [slice(begin, min(m, begin + BLOCK)) for begin in range(0, m, BLOCK)]
     for block in blocks:
         for row in range(block.start, block.stop):
@@ -274,11 +291,7 @@ def lq_factors(a: Value) -> Value:
         below, behind = slice(block.stop, m), slice(block.start, n)
         if block.stop < m:
             _write(work, below, behind, _reflected(_part(work, below, behind), _part(vectors, block, behind)))
-    whole = slice(None)
-    q = registry["broadcast_to"](_part(registry["reshape"](_identity(n, a), shape=(1, n, n)), slice(0, m), whole), shape=a.shape)
-    for block in reversed(blocks):
-        q = engine.ready(_reflected(q, _part(vectors, block, whole), back=True))
-    return registry["concat"](q, _part(work, whole, slice(0, m)) * scale, dim=2)
+    return vectors, blocks
 
 
 def _reflected(a: Value, vectors: Value, back: bool = False) -> Value:
@@ -311,37 +324,44 @@ def _eigen_back(dz: Value, z: Value) -> Value:
 def symmetric_eigen(a: Value) -> Value:
     """The orthonormal eigenvectors of each matrix of (batch, n, n) as rows, and behind each its eigenvalue: (batch, n, n + 1).
 
-    The lower triangles are read. Jacobi's method, n / 2 rotations at a time, which do not get into each other's way. Waits for the device,
-    since the number of sweeps depends on the values.
+    The lower triangles are read. Waits for the device, since the number of rotations depends on the values.
     """
     (batch, n, _), device = a.shape, a.device
     result = Value((batch, n, n + 1), a.dtype, device)
     if result.size == 0:
         return result
     scale = _largest(_lower(a))
-    work = engine.copied(_mirrored(a) / scale)
-    norm = registry["sqrt"](registry["sum"](registry["square"](work), axis=(1, 2), keepdims=True))
+    given = engine.ready(_mirrored(a) / scale)
+    u = _diagonalizing(given)
+    # The rotations lose some digits of the diagonal, which the vectors still have: their Rayleigh quotients.
+    quotients = engine.copied(registry["sum"](matmul(u, given) * u, axis=2, keepdims=False))
+    sort = _kernel("rotation", "sorted", a, ("buffer",) * 3 + ("long",) * 2)
+    buffer = device.allocate(result.size * a.dtype.itemsize)
+    sort(*_items(device, batch * n), buffer, quotients.buffer, u.buffer, batch, n)
+    result.place(buffer, compact(result.shape))
+    whole = slice(None)
+    vectors, values = _part(result, whole, slice(0, n)), _part(result, whole, slice(n, None))
+    return registry["concat"](vectors + values * 0, values * scale, dim=2)  # so vectors are NaN where their values are
+
+
+def _diagonalizing(a: Value) -> Value:
+    """The orthogonal U for which U A U^T is diagonal, by Jacobi's method: n / 2 rotations at a time, which do not meet."""
+    (batch, n, _), device, traits = a.shape, a.device, a.device.traits
+    work, u = engine.copied(a), engine.copied(registry["broadcast_to"](_identity(n, a), shape=a.shape))
+    norm = registry["sqrt"](registry["sum"](registry["square"](a), axis=(1, 2), keepdims=False))
     least = engine.copied(norm * (float(np.finfo(a.dtype).eps) / n))
-    u = engine.copied(registry["broadcast_to"](_identity(n, a), shape=a.shape))
     half = (n + 1) // 2
     rotations, rotated = (engine.copied(registry["full"](shape=(batch, half, k), value=0, dtype=a.dtype, device=device)) for k in (2, 1))
     find = _kernel("rotation", "rotations", a, ("buffer",) * 4 + ("long",) * 4)
     rotate = _kernel("rotation", "rotate", a, ("buffer",) * 3 + ("long",) * 3)
-    gpu = device.traits.schedule == "gpu"
-    across = min(64, device.traits.group) if gpu else 1
+    across = min(64, traits.group) if traits.schedule == "gpu" else 1
     for _ in range(SWEEPS):
         for number in range(2 * half - 1):
             find(*_items(device, batch * half), work.buffer, rotations.buffer, rotated.buffer, least.buffer, batch, n, half, number)
             rotate((across, batch * half), (across, 1), work.buffer, u.buffer, rotations.buffer, n, half, number)
         if not engine.to_numpy(registry["max"](rotated)).item():
             break
-    sort = _kernel("rotation", "sorted", a, ("buffer",) * 3 + ("long",) * 2)
-    buffer = device.allocate(result.size * a.dtype.itemsize)
-    sort(*_items(device, batch * n), buffer, work.buffer, u.buffer, batch, n)
-    result.place(buffer, compact(result.shape))
-    whole = slice(None)
-    vectors, values = _part(result, whole, slice(0, n)), _part(result, whole, slice(n, None))
-    return registry["concat"](vectors + norm * 0, values * scale, dim=2)
+    return u
 
 
 # --- what MXNet calls `linalg_...` ---
