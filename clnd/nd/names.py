@@ -65,6 +65,15 @@ HIDDEN = {
     "softrelu",
     "digamma",
     "polygamma",
+    "cholesky",
+    "triangular_solve",
+    "matrix_inverse",
+    "determinant",
+    "determinant_sign_and_logarithm",
+    "lq_factors",
+    "symmetric_eigen",
+    "packed_triangle",
+    "unpacked_triangle",
 }
 
 # Operators of `mx.nd.contrib`.

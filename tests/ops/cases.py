@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ops import cases_shapes, cases_sorting
+from ops import cases_linalg, cases_shapes, cases_sorting
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
@@ -407,7 +407,18 @@ NETWORKS = [
     ),
 ]
 
-CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS, *cases_shapes.CASES, *cases_sorting.CASES]
+
+CASES = [
+    *BROADCASTING,
+    *REDUCTIONS,
+    *SHAPES,
+    *INDEXING,
+    *PRODUCTS,
+    *NETWORKS,
+    *cases_linalg.CASES,
+    *cases_shapes.CASES,
+    *cases_sorting.CASES,
+]
 
 # What has no cases here, and where it is tested.
 ELSEWHERE = {
@@ -427,4 +438,5 @@ ELSEWHERE = {
     "split": "test_operators.py, by itself: it gives several arrays",
     "split_v2": "test_shapes.py: it gives several arrays",
     "transfer": "test_operators.py, by itself: it takes two devices",
+    **cases_linalg.ELSEWHERE,
 }
