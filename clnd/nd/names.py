@@ -39,6 +39,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "max": ("max_axis",),
     "min": ("min_axis",),
     "flip": ("reverse",),
+    "SoftmaxOutput": ("Softmax",),
+    "CTCLoss": ("ctc_loss",),
 }
 
 # Operators that only gradients and arrays themselves use.
@@ -57,10 +59,18 @@ HIDDEN = {
     "softrelu",
     "digamma",
     "polygamma",
+    "cut",
+    "with_gradient",
+    "turned_sequences",
+    "ctc_flow",
+    "ctc_paths",
 }
 
 # Operators of `mx.nd.contrib`.
 CONTRIB = {
+    "arange_like",
+    "interleaved_matmul_selfatt_qk",
+    "interleaved_matmul_selfatt_valatt",
     "boolean_mask",
     "isfinite",
     "isinf",

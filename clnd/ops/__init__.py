@@ -1,6 +1,22 @@
 """The operators: one declaration each, a file a family. Nothing here knows MXNet's conventions."""
 
-from . import arithmetic, creation, indexing, linalg, mathematics, network, random, reduction, shape
+from . import arithmetic, creation, ctc, indexing, linalg, losses, mathematics, network, parts, random, reduction, sequence, shape
 from .declare import Operator, registry
 
-__all__ = ["Operator", "arithmetic", "creation", "indexing", "linalg", "mathematics", "network", "random", "reduction", "registry", "shape"]
+__all__ = [
+    "Operator",
+    "arithmetic",
+    "creation",
+    "ctc",
+    "indexing",
+    "linalg",
+    "losses",
+    "mathematics",
+    "network",
+    "parts",
+    "random",
+    "reduction",
+    "registry",
+    "sequence",
+    "shape",
+]
