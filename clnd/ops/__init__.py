@@ -1,6 +1,21 @@
 """The operators: one declaration each, a file a family. Nothing here knows MXNet's conventions."""
 
-from . import arithmetic, creation, ctc, indexing, linalg, losses, mathematics, network, parts, random, reduction, sequence, shape
+from . import (
+    arithmetic,
+    creation,
+    ctc,
+    indexing,
+    linalg,
+    losses,
+    mathematics,
+    network,
+    parts,
+    random,
+    recurrent,
+    reduction,
+    sequence,
+    shape,
+)
 from .declare import Operator, registry
 
 __all__ = [
@@ -15,6 +30,7 @@ __all__ = [
     "network",
     "parts",
     "random",
+    "recurrent",
     "reduction",
     "registry",
     "sequence",
