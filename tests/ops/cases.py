@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ops import cases_losses
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
@@ -406,7 +407,7 @@ NETWORKS = [
     ),
 ]
 
-CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS]
+CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS, *cases_losses.CASES]
 
 # What has no cases here, and where it is tested.
 ELSEWHERE = {
@@ -424,4 +425,5 @@ ELSEWHERE = {
     "shuffle": "tests/test_random.py",
     "split": "test_operators.py, by itself: it gives several arrays",
     "transfer": "test_operators.py, by itself: it takes two devices",
+    **cases_losses.ELSEWHERE,
 }
