@@ -21,7 +21,9 @@ ${common.each_position("at", "row", "long", schedule)} {
             const ${storage} step = s > 0 ? out[here - row - 1] : -INFINITY;
             const ${storage} skip = s > 1 && ways[ways_start + at] ? out[here - row - 2] : -INFINITY;
             const ${storage} most = fmax(stay, fmax(step, skip));
-            before = isinf(most) ? most : most + log(exp(stay - most) + exp(step - most) + exp(skip - most));
+            if (isnan(stay + step + skip)) before = NAN;  // of which fmax knows nothing
+            else if (isinf(most)) before = most;
+            else before = most + log(exp(stay - most) + exp(step - most) + exp(skip - most));
         }
         out[here] = given + before;
 % else:
