@@ -114,10 +114,10 @@ def SoftmaxOutput(
             f"SoftmaxOutput: label of shape {label.shape} has neither the shape of data, {data.shape}, nor one number for each of its "
             f"{outer * inner} lines of {classes} classes"
         )
-    whole = converted(reshape(label, shape=(outer, 1, inner)), dtypes.int64)
-    ignored = registry["equal"](whole, int(ignore_label))
 
     def gradient() -> Value:
+        whole = converted(reshape(label, shape=(outer, 1, inner)), dtypes.int64)
+        ignored = registry["equal"](whole, int(ignore_label))
         here, alpha = _is_class(whole, classes, 1), 0.0 if multi_output else float(smooth_alpha)
         if alpha and classes > 1:
             difference = output - registry["where"](here, 1.0 - alpha, alpha / (classes - 1))
