@@ -133,9 +133,9 @@ def _interleaved(first: Value, second: Value, end: Any) -> Value:
 def _before_filling(labels: Value, filling: int) -> Value:
     """How many labels stand before the first number that only fills up."""
     batch, most = labels.shape
-    places = registry["where"](registry["equal"](labels, filling), _numbers(most, labels), most)
-    count: Value = registry["min"](registry["concat"](places, _filled((batch, 1), most, places.dtype, labels), dim=1), axis=1)
-    return count
+    places = registry["where"](registry["equal"](labels, filling), converted(_numbers(most, labels), dtypes.int32), most)
+    first = registry["min"](registry["concat"](places, _filled((batch, 1), most, places.dtype, labels), dim=1), axis=1)
+    return converted(first, labels.dtype)
 
 
 @composed(methods=[])
