@@ -262,6 +262,14 @@ def test_many_times_keep_their_digits(context, generator):
         np.testing.assert_allclose(single, double, rtol=1e-5, atol=1e-3)
 
 
+def test_sequences_by_position_and_into_out():
+    data, lengths, out = nd.array([[1, 2], [3, 4]]), nd.array([1, 2]), nd.zeros((2, 2))
+    assert nd.SequenceMask(data, lengths, True, -1, out=out) is out
+    np.testing.assert_array_equal(out.asnumpy(), [[1, 2], [-1, 4]])
+    np.testing.assert_array_equal(nd.SequenceLast(data, sequence_length=lengths, use_sequence_length=True, axis=1).asnumpy(), [1, 4])
+    np.testing.assert_array_equal(nd.contrib.arange_like(data, 1, 2, 1, "cpu", 0).asnumpy(), [1, 3])
+
+
 # --- wrong input ---
 
 
