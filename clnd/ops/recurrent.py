@@ -76,7 +76,7 @@ def _direction(
 ) -> tuple[Value, States]:
     """The outputs of a layer in one direction, (time, batch, outputs), and its last states.
 
-    `lasting` tells for each time which sequences, (batch, 1), have not ended: those that have put out 0 and keep their states.
+    `lasting` tells for each time which sequences, (batch, 1), have not ended: others put out 0 and keep their states.
     """
     times, batch, inputs = data.shape
     bias = weights.input_bias if mode == "gru" else weights.input_bias + weights.hidden_bias
@@ -198,6 +198,8 @@ def RNN(
     """
     if mode not in GATES:
         raise DTypeError(f"RNN: mode {mode!r} is not one of {', '.join(GATES)}")
+    if num_layers < 1 or not 0 <= p <= 1:
+        raise MXNetError(f"RNN: num_layers is at least 1 and p a probability, not {num_layers} and {p}")
     if projection_size is not None and mode != "lstm":
         raise DTypeError(f"RNN: only an LSTM has a projection, not {mode}")
     size, directions = int(state_size), 2 if bidirectional else 1

@@ -188,6 +188,8 @@ def test_half_and_out(generator):
         ({"mode": "elman"}, "elman"),
         ({"projection_size": 2}, "projection"),
         ({"num_layers": 2}, "state has shape"),
+        ({"num_layers": 0}, "num_layers"),
+        ({"p": 2}, "probability"),
         ({"state_size": 4}, "state has shape"),
         ({"bidirectional": True}, "state has shape"),
         ({"mode": "lstm"}, "1 array"),
