@@ -14,7 +14,7 @@
 <NDArray 2x2 @cpu(0)>
 """
 
-from . import autograd, context, nd, random
+from . import autograd, context, nd, operator, random
 from . import nd as ndarray
 from .context import Context, cpu, cpu_pinned, current_context, gpu, gpu_memory_info, num_gpus
 from .errors import MXNetError, missing_name
@@ -34,6 +34,7 @@ __all__ = [
     "nd",
     "ndarray",
     "num_gpus",
+    "operator",
     "random",
 ]
 

@@ -12,6 +12,7 @@ from clnd import engine, ops
 from clnd.engine import Record, Value, state
 from clnd.errors import DTypeError, MXNetError, ShapeError
 from clnd.ops.declare import converted
+from clnd.ops.parts import Part, part_of
 
 from .ndarray import Leaf, NDArray
 
@@ -375,38 +376,7 @@ def get_symbol(x: NDArray) -> None:
 # Functions with gradients of their own.
 
 
-class _Parts(dict[int, Value]):
-    """What has arrived at the outputs of a Function, by number; adds up like a gradient."""
-
-    def __add__(self, other: _Parts) -> _Parts:
-        joined = _Parts(self)
-        for index, dz in other.items():
-            joined[index] = joined[index] + dz if index in joined else dz
-        return joined
-
-
-class _Part:
-    """The operator of a Function's output: takes one out of several."""
-
-    name, dear = "Function", True
-
-    def saves(self, record: Record) -> tuple[frozenset[int], bool]:
-        """Nothing: a part is a part whatever the values are."""
-        return frozenset(), False
-
-    def gradients(self, record: Record, dz: Value) -> list[tuple[Value, Any]]:
-        """The gradient of one output, on its way to the call."""
-        return [(record.inputs[0], _Parts({record.attrs["index"]: dz}))]
-
-
-def _part(whole: Value, index: int, value: Value) -> Value:
-    """`value` with its place in the graph: output number `index` of the call that made `whole`."""
-    output = value.twin()
-    output.record = Record(_Part(), (whole,), {"index": index}, output)
-    return output
-
-
-class _Call(_Part):
+class _Call(Part):
     """The operator of one call of a Function: what it computed lies in the Function's hands.
 
     Outputs are saved for backward before they have a place in the graph. When the gradient is recorded, `backward` finds them with it.
@@ -430,7 +400,7 @@ class _Call(_Part):
         saved = self.function.saved_tensors
         if state.recording and (whole := record.output()) is not None:
             self.function.saved_tensors = tuple(
-                NDArray(_part(whole, self.saved[i], x.value), x.context) if i in self.saved else x for i, x in enumerate(saved)
+                NDArray(part_of(whole, self.saved[i], x.value), x.context) if i in self.saved else x for i, x in enumerate(saved)
             )
         try:
             found = self.function.backward(*given)
@@ -509,5 +479,5 @@ class Function:
         whole.record = Record(_Call(self, results), tuple(x.value.stand_in() for x in inputs), {}, whole)
         engine.evaluate(*values)
         return [
-            NDArray(_part(whole, index, value), result.context) for index, (value, result) in enumerate(zip(values, results, strict=True))
+            NDArray(part_of(whole, index, value), result.context) for index, (value, result) in enumerate(zip(values, results, strict=True))
         ]

@@ -136,6 +136,8 @@ class NDArray:
             raise MXNetError(f"writing: the array is on {current.device}, what is written on {source.device}; use as_in_context()")
         if source.dtype != current.dtype:
             source = registry["cast"](source, dtype=current.dtype)
+        if not state.recording and source.traced:
+            source = registry["alias"](source)  # a copy that is not recorded is a constant
         if not steps:
             if source.shape != current.shape:
                 source = registry["broadcast_to"](source, shape=current.shape)

@@ -7,6 +7,7 @@ from typing import Any
 
 from clnd.errors import missing_name
 from clnd.ndarray import NDArray as NDArray
+from clnd.operator import Custom as Custom
 from clnd.ops import registry
 
 from . import creation, names, saving
@@ -84,4 +85,5 @@ from .random import shuffle as shuffle  # noqa: E402
 from .random import uniform as uniform  # noqa: E402
 
 _SAMPLERS = ("normal", "random_normal", "random_randint", "random_uniform", "sample_normal", "sample_uniform", "shuffle", "uniform")
-__all__ = sorted({*_exported, *creation.__all__, *saving.__all__, *_SAMPLERS, "NDArray", "contrib", "linalg", "random", "waitall"})
+_OTHERS = ("Custom", "NDArray", "contrib", "linalg", "random", "waitall")
+__all__ = sorted({*_exported, *creation.__all__, *saving.__all__, *_SAMPLERS, *_OTHERS})

@@ -8,6 +8,10 @@ from clnd.errors import missing_name
 from clnd.ndarray import NDArray
 from clnd.ops import registry
 
+from . import control
+from .control import cond as cond
+from .control import foreach as foreach
+from .control import while_loop as while_loop
 from .names import CONTRIB
 from .wrapping import wrap
 
@@ -17,7 +21,8 @@ def __getattr__(name: str) -> Callable[..., NDArray]:
     raise missing_name("nd.contrib", name)
 
 
-__all__ = sorted(CONTRIB)
+_generated = sorted(CONTRIB)
+__all__ = sorted({*_generated, *control.__all__})
 
-for _name in __all__:
+for _name in _generated:
     globals()[_name] = wrap(registry[_name], _name)

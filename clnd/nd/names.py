@@ -41,6 +41,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "flip": ("reverse",),
     "pad": ("Pad",),
     "broadcast_axis": ("broadcast_axes",),
+    "SoftmaxOutput": ("Softmax",),
+    "CTCLoss": ("ctc_loss",),
 }
 
 # What a function's arrays are called, where that is not as in the operator's declaration.
@@ -74,10 +76,18 @@ HIDDEN = {
     "symmetric_eigen",
     "packed_triangle",
     "unpacked_triangle",
+    "cut",
+    "with_gradient",
+    "turned_sequences",
+    "ctc_flow",
+    "ctc_paths",
 }
 
 # Operators of `mx.nd.contrib`.
 CONTRIB = {
+    "arange_like",
+    "interleaved_matmul_selfatt_qk",
+    "interleaved_matmul_selfatt_valatt",
     "boolean_mask",
     "isfinite",
     "isinf",

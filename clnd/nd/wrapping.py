@@ -32,6 +32,8 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
         attributes = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         variadic, required = op.variadic, op.required
     arrays = PARAMETERS.get(name, arrays)
+    random = "generator" in attributes  # which the context gives, not the user
+    attributes = {attribute: default for attribute, default in attributes.items() if attribute != "generator"}
     order = list(attributes)
 
     def function(*args: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> Any:
@@ -58,6 +60,10 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
         for attribute, default in attributes.items():
             if default is inspect.Parameter.empty and attribute not in kwargs:
                 raise DTypeError(f"{function.__name__}: the attribute {attribute} must be given")
+        if random:
+            from clnd.random import generator
+
+            kwargs["generator"] = generator(context)
         result = call(*values, **kwargs)
         del values  # a write into a part of `out` costs the part only if nobody refers to the whole
         return deliver(function.__name__, result, context, out)

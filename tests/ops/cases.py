@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ops import cases_linalg, cases_shapes, cases_sorting
+from ops import cases_linalg, cases_losses, cases_shapes, cases_sorting
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
@@ -416,6 +416,7 @@ CASES = [
     *PRODUCTS,
     *NETWORKS,
     *cases_linalg.CASES,
+    *cases_losses.CASES,
     *cases_shapes.CASES,
     *cases_sorting.CASES,
 ]
@@ -439,4 +440,5 @@ ELSEWHERE = {
     "split_v2": "test_shapes.py: it gives several arrays",
     "transfer": "test_operators.py, by itself: it takes two devices",
     **cases_linalg.ELSEWHERE,
+    **cases_losses.ELSEWHERE,
 }
