@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
+from ops.cases_networks import CASES as NETWORK_CASES
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
 # --- broadcasting of elementwise operators, whose gradients are summed back ---
@@ -406,7 +407,7 @@ NETWORKS = [
     ),
 ]
 
-CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS]
+CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS, *NETWORK_CASES]
 
 # What has no cases here, and where it is tested.
 ELSEWHERE = {
