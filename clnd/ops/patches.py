@@ -97,8 +97,8 @@ def columns(data: Value, shape: Geometry, *, together: bool = False) -> Value:
     images, channels = data.shape[:2]
     order = (images, channels, prod(shape.window), prod(shape.places))
     result = Value((order[1], order[2], order[0], order[3]) if together else order, data.dtype, data.device)
-    if result.size == 0:
-        return result
+    if data.size == 0:  # there are places all the same where the window sees only what surrounds the images
+        return engine.ready(registry["full"](shape=result.shape, value=0, dtype=data.dtype, device=data.device))
     info = dtypes.INFO[data.dtype]
     _launch(
         result, engine.gathered(data), "patches", shape, images, channels, together, result.size, info.storage.replace("half", "ushort")
