@@ -1,6 +1,7 @@
 ## What a window sees at each of its places in an image, as columns. An image has three axes z, y, x; those it has not got are of one element.
 ## Forth: columns[image, channel, offset, place] = data[image, channel, place * stride + offset * dilate - pad], or 0 where that is outside.
-## Back: data[image, channel, ...] is the sum of the columns that look at it, by offsets, of which a launch adds those from `begin` to `end`.
+## Back: data[image, channel, ...] is the sum of the columns that look at it, by offsets, of which a launch adds those from `begin` to `end`;
+## with `picks`, of those whose offset is the number that `picks` has for the place.
 ## A unit of work is a run of up to `segment` elements along x: of places, or back of data. CPU schedule: a chunk of units for each work-item.
 ## GPU schedule: runs of one element, by a stride of the grid.
 <%namespace name="common" file="common.cl.mako"/>\
@@ -13,6 +14,7 @@
         sizes = ("channels", "window_z", "window_y", "window_x", "images", "places_z", "places_y", "runs")
         channel, offset_z, offset_y, offset_x, image, place_z, place_y, run = (f"k{i}" for i in range(8))
     dims = len(sizes)
+    seen = lambda i: f"({unsigned})({f'picked[{i}] == offset ? columns[{i}] : 0' if picks else f'columns[{i}]'})"
 %>\
 ${common.head({storage}, {storage}, fp64)}\
 
@@ -22,6 +24,9 @@ inline ${index} steps_to(${index} n, ${index} by) { return n > 0 ? (n - 1) / by 
 __kernel void ${name}(
     __global ${storage} *restrict out,
     __global const ${storage} *restrict given, const ${index} start,
+% if picks:
+    __global const int *restrict picks, const ${index} picks_start,
+% endif
     const ${index} images, const ${index} channels,
     ${",\n    ".join(", ".join(f"const {index} {name}" for name in geometry[i : i + 3]) for i in range(0, len(geometry), 3))},
     // Of columns: how far images, channels and offsets are apart.
@@ -30,16 +35,7 @@ __kernel void ${name}(
 {
     const ${index} runs = (${"size_x" if back else "places_x"} + segment - 1) / segment;
     const ${index} ${", ".join(f"n{i} = {size}" for i, size in enumerate(sizes))};
-    const ${index} n = ${" * ".join(f"n{i}" for i in range(dims))};
-% if schedule == "cpu":
-    const ${index} share = (n + get_global_size(0) - 1) / get_global_size(0);
-    const ${index} first = min(n, (${index})get_global_id(0) * share), last = min(n, first + share);
-${common.unravel("first", "k", "n", dims, index)}\
-    for (${index} at = first; at < last; at++) {
-% else:
-    for (${index} at = get_global_id(0); at < n; at += get_global_size(0)) {
-${common.unravel("at", "k", "n", dims, index)}\
-% endif
+${common.each_place(dims, index, schedule)}\
 % if back:
         const ${index} left = ${run} * segment, right = min(size_x, left + segment);
         __global ${storage} *row = out + (((${image} * channels + ${channel}) * size_z + ${z}) * size_y + ${y}) * size_x;
@@ -55,16 +51,20 @@ ${common.unravel("at", "k", "n", dims, index)}\
             const ${index} place_z = from_z / stride_z, place_y = from_y / stride_y;
             if (from_z >= 0 && from_y >= 0 && place_z < places_z && place_y < places_y && place_z * stride_z == from_z && place_y * stride_y == from_y) {
                 const ${index} shift = offset_x * dilate_x - pad_x;
-                __global const ${storage} *columns = given + start + ${image} * image_step + ${channel} * channel_step + offset * offset_step
+                const ${index} column = ${image} * image_step + ${channel} * channel_step + offset * offset_step
                     + (place_z * places_y + place_y) * places_x;
+                __global const ${storage} *columns = given + start + column;
+% if picks:
+                __global const int *picked = picks + picks_start + column;
+% endif
                 const ${index} from = steps_to(left - shift, stride_x), to = min(places_x, steps_to(right - shift, stride_x));
 % if schedule == "gpu":
-                if (from < to) sum += (${unsigned})columns[from];
+                if (from < to) sum += ${seen("from")};
 % else:
                 if (stride_x == 1)
-                    for (${index} i = from; i < to; i++) row[i + shift] = (${storage})((${unsigned})row[i + shift] + (${unsigned})columns[i]);
+                    for (${index} i = from; i < to; i++) row[i + shift] = (${storage})((${unsigned})row[i + shift] + ${seen("i")});
                 else
-                    for (${index} i = from; i < to; i++) row[i * stride_x + shift] = (${storage})((${unsigned})row[i * stride_x + shift] + (${unsigned})columns[i]);
+                    for (${index} i = from; i < to; i++) row[i * stride_x + shift] = (${storage})((${unsigned})row[i * stride_x + shift] + ${seen("i")});
 % endif
             }
             if (++offset_x == window_x) {
@@ -92,8 +92,6 @@ ${common.unravel("at", "k", "n", dims, index)}\
             for (${index} i = from; i < to; i++) columns[i] = row[i * stride_x + shift];
         for (${index} i = to; i < right; i++) columns[i] = 0;
 % endif
-% if schedule == "cpu":
-${common.advance("k", "n", dims, 1)}\
-% endif
+${common.next_place(dims, schedule)}\
     }
 }

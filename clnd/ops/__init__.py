@@ -1,17 +1,19 @@
 """The operators: one declaration each, a file a family. Nothing here knows MXNet's conventions."""
 
-from . import arithmetic, creation, indexing, linalg, mathematics, network, patches, random, reduction, shape
+from . import arithmetic, convolution, creation, indexing, linalg, mathematics, network, patches, pooling, random, reduction, shape
 from .declare import Operator, registry
 
 __all__ = [
     "Operator",
     "arithmetic",
+    "convolution",
     "creation",
     "indexing",
     "linalg",
     "mathematics",
     "network",
     "patches",
+    "pooling",
     "random",
     "reduction",
     "registry",

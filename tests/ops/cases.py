@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ops import cases_networks
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
-from ops.cases_networks import CASES as NETWORK_CASES
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
 # --- broadcasting of elementwise operators, whose gradients are summed back ---
@@ -407,7 +407,7 @@ NETWORKS = [
     ),
 ]
 
-CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS, *NETWORK_CASES]
+CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS, *cases_networks.CASES]
 
 # What has no cases here, and where it is tested.
 ELSEWHERE = {
@@ -425,4 +425,5 @@ ELSEWHERE = {
     "shuffle": "tests/test_random.py",
     "split": "test_operators.py, by itself: it gives several arrays",
     "transfer": "test_operators.py, by itself: it takes two devices",
+    **cases_networks.ELSEWHERE,
 }

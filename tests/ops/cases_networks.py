@@ -79,4 +79,163 @@ PATCHES = [
     ),
 ]
 
-CASES = PATCHES
+# --- convolutions ---
+
+
+def convolution(data: Array, weight: Array, bias: Any = 0, *, kernel: Shape, num_filter: int, num_group: int = 1, **window: Any) -> Array:
+    """One product of matrices for each group."""
+    no_bias, batch = window.pop("no_bias", False), len(data)
+    one = (1,) * len(kernel)
+    stride, dilate, pad = (window.get(word) or default for word, default in (("stride", one), ("dilate", one), ("pad", (0,) * len(kernel))))
+    places = views(padded(data, pad), kernel, stride, dilate)[0].shape[2:]
+    seen = im2col(data, kernel, stride, dilate, pad)
+    seen = seen.reshape(batch, num_group, seen.shape[1] // num_group, seen.shape[2])
+    result = np.matmul(weight.reshape(num_group, num_filter // num_group, seen.shape[2]), seen).reshape(batch, num_filter, *places)
+    return result + (0 if no_bias else np.reshape(bias, (-1, *one)))
+
+
+def deconvolution(data: Array, weight: Array, bias: Any = 0, *, kernel: Shape, num_filter: int, num_group: int = 1, **window: Any) -> Array:
+    """One product of matrices for each group, whose columns are added up."""
+    one = (1,) * len(kernel)
+    stride, dilate, pad = (window.get(word) or default for word, default in (("stride", one), ("dilate", one), ("pad", (0,) * len(kernel))))
+    batch, channels, *places = data.shape
+    whole = [s * (n - 1) + d * (k - 1) + 1 for s, n, d, k in zip(stride, places, dilate, kernel, strict=True)]
+    size = window.get("target_shape")
+    if size:
+        pad = [(n - m + 1) // 2 for n, m in zip(whole, size, strict=True)]
+    else:
+        size = [n - 2 * p + a for n, p, a in zip(whole, pad, window.get("adj", (0,) * len(kernel)), strict=True)]
+    numbers = data.reshape(batch, num_group, channels // num_group, int(np.prod(places)))
+    matrices = weight.reshape(num_group, channels // num_group, -1)
+    seen = np.matmul(matrices.swapaxes(1, 2), numbers).reshape(batch, num_filter, int(np.prod(kernel)), -1 if batch else 1)
+    total = padded(
+        np.zeros((batch, num_filter, *(max(n, m + p) for n, m, p in zip(whole, size, pad, strict=True))), data.dtype), (0,) * len(kernel)
+    )
+    for part, column in zip(
+        views(total[(..., *(slice(0, n) for n in whole))], kernel, stride, dilate),
+        np.moveaxis(seen, 2, 0),
+        strict=True,
+    ):
+        part += column.reshape(part.shape)
+    result = total[(..., *(slice(p, p + n) for p, n in zip(pad, size, strict=True)))]
+    return result + (0 if window.get("no_bias", True) else np.reshape(bias, (-1, *one)))
+
+
+CONVOLUTIONS = [
+    *cases(
+        "Convolution",
+        [
+            (((2, 4, 5, 4), (6, 2, 3, 2), (6,)), {"num_filter": 6, "num_group": 2, **ODD}),
+            (((2, 3, 7), (2, 3, 3), (2,)), {"kernel": (3,), "num_filter": 2, "no_bias": True}),
+            (((1, 2, 3, 4, 3), (2, 2, 2, 3, 2)), {"kernel": (2, 3, 2), "pad": (0, 1, 0), "num_filter": 2, "no_bias": True}),
+            (((2, 3, 3, 2), (3, 1, 2, 2), (3,)), {"kernel": (2, 2), "num_filter": 3, "num_group": 3}),
+            (((0, 3, 3, 2), (3, 3, 2, 2), (3,)), {"kernel": (2, 2), "num_filter": 3}),
+        ],
+        numpy=convolution,
+        dtypes=FLOATS,
+        rounded=26,
+        halves=2,
+        terms=magnitudes(convolution),
+    ),
+    *cases(
+        "Deconvolution",
+        [
+            (((2, 4, 3, 4), (4, 3, 3, 2), (6,)), {"num_filter": 6, "num_group": 2, "no_bias": False, **ODD}),
+            (((1, 2, 3, 3), (2, 3, 2, 3)), {"kernel": (2, 3), "num_filter": 3, "stride": (2, 3), "adj": (1, 2)}),
+            (((1, 2, 3, 3), (2, 3, 2, 3)), {"kernel": (2, 3), "num_filter": 3, "stride": (2, 3), "target_shape": (5, 6)}),
+            (((2, 2, 3), (2, 2, 3)), {"kernel": (3,), "num_filter": 2, "stride": (2,), "pad": (1,)}),
+            (((0, 3, 3, 2), (3, 3, 2, 2)), {"kernel": (2, 2), "num_filter": 3}),
+        ],
+        numpy=deconvolution,
+        dtypes=FLOATS,
+        rounded=40,
+        halves=3,
+        terms=magnitudes(deconvolution),
+    ),
+]
+
+# --- pooling ---
+
+
+def pooling(
+    data: Array,
+    kernel: Any = (),
+    pool_type: str = "max",
+    global_pool: bool = False,
+    pooling_convention: str = "valid",
+    stride: Any = (),
+    pad: Any = (),
+    p_value: int = 0,
+    count_include_pad: bool = True,
+) -> Array:
+    """What surrounds the images is NaN, which the functions of NumPy leave out."""
+    size = data.shape[2:]
+    kernel = size if global_pool else kernel
+    stride, pad = stride or (1,) * len(kernel), pad or (0,) * len(kernel)
+    up = {"valid": np.floor, "full": np.ceil}.get(pooling_convention, np.ceil)
+    less = (0,) * len(kernel) if pooling_convention == "same" else [k - s for k, s in zip(kernel, stride, strict=True)]
+    places = [int(up((n + 2 * p - m) / s)) for n, p, m, s in zip(size, pad, less, stride, strict=True)]
+    before = np.pad(
+        data, [(0, 0), (0, 0), *((p, p) for p in pad)], constant_values=0 if count_include_pad and pool_type == "avg" else np.nan
+    )
+    after = [max(0, (n - 1) * s + k - m) for n, s, k, m in zip(places, stride, kernel, before.shape[2:], strict=True)]
+    whole = np.pad(before, [(0, 0), (0, 0), *((0, n) for n in after)], constant_values=np.nan)
+    seen = np.stack([part[(..., *(slice(0, n) for n in places))] for part in views(whole, kernel, stride, (1,) * len(kernel))])
+    if pool_type == "max":
+        return np.fmax.reduce(seen)
+    if pool_type == "avg":
+        return np.nansum(seen, 0) / np.maximum(1, np.sum(~np.isnan(seen), 0))
+    return np.nansum(seen ** (p_value or 1), 0) ** (1 / (p_value or 1))
+
+
+POOLED = {"kernel": (3, 2), "stride": (2, 1), "pad": (1, 1)}
+POOLING = [
+    *cases(
+        "Pooling",
+        [
+            (((2, 2, 5, 4),), POOLED),
+            (((1, 2, 8),), {"kernel": (3,), "stride": (3,), "pooling_convention": "full"}),
+            (((1, 2, 7),), {"kernel": (3,), "stride": (2,), "pooling_convention": "same"}),
+            (((1, 1, 3, 4, 3),), {"kernel": (2, 3, 2), "stride": (1, 2, 1)}),
+            (((2, 2, 5, 4),), {"global_pool": True}),
+            (((0, 2, 5, 4),), POOLED),
+        ],
+        numpy=pooling,
+        dtypes=FLOATS,
+        rounded=1,
+    ),
+    *cases(
+        "Pooling",
+        [
+            (((2, 2, 5, 4),), {"pool_type": "avg", **POOLED}),
+            (((2, 2, 5, 4),), {"pool_type": "avg", "count_include_pad": False, **POOLED}),
+            (((1, 2, 8),), {"pool_type": "avg", "kernel": (4,), "stride": (3,), "pooling_convention": "full", "pad": (1,)}),
+            (((2, 2, 5, 4),), {"pool_type": "sum", **POOLED}),
+            (((2, 2, 5, 4),), {"pool_type": "avg", "global_pool": True}),
+            (((1, 1, 30, 2),), {"pool_type": "sum", "kernel": (20, 2), "stride": (5, 1), "pad": (3, 0)}),
+        ],
+        numpy=pooling,
+        dtypes=FLOATS,
+        rounded=60,
+        terms=lambda data, **attributes: pooling(abs(data), **attributes),
+    ),
+    *cases(
+        "Pooling",
+        [(((2, 2, 5, 4),), {"pool_type": "lp", "p_value": p, **POOLED}) for p in (1, 2, 3)]
+        + [(((2, 2, 5, 4),), {"pool_type": "lp", "p_value": 2, "global_pool": True})],
+        numpy=pooling,
+        dtypes=("float32",),
+        rounded=30,
+        domain=(0.5, 2.0),
+    ),
+]
+
+CASES = [*PATCHES, *CONVOLUTIONS, *POOLING]
+
+# Operators that others are made of.
+ELSEWHERE = {
+    **dict.fromkeys(("convolve", "convolve_images", "convolve_weights"), "cases_networks.py, as parts of Convolution and Deconvolution"),
+    **dict.fromkeys(
+        ("pooled_first", "pooled_max", "pooled_picks", "pooled_sum", "unpooled", "unpooled_sum"), "cases_networks.py, as parts of Pooling"
+    ),
+}
