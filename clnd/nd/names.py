@@ -45,9 +45,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
 HIDDEN = {
     "matmul",
     "add_at",
+    "batch_norm",
     "convolve",
     "convolve_images",
     "convolve_weights",
+    "dropout",
+    "leaky_relu",
     "pooled_first",
     "pooled_max",
     "pooled_picks",

@@ -1,6 +1,20 @@
 """The operators: one declaration each, a file a family. Nothing here knows MXNet's conventions."""
 
-from . import arithmetic, convolution, creation, indexing, linalg, mathematics, network, patches, pooling, random, reduction, shape
+from . import (
+    arithmetic,
+    convolution,
+    creation,
+    indexing,
+    linalg,
+    mathematics,
+    network,
+    normalization,
+    patches,
+    pooling,
+    random,
+    reduction,
+    shape,
+)
 from .declare import Operator, registry
 
 __all__ = [
@@ -12,6 +26,7 @@ __all__ = [
     "linalg",
     "mathematics",
     "network",
+    "normalization",
     "patches",
     "pooling",
     "random",

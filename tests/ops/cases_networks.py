@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
-from ops.case import cases, magnitudes
+from ops.case import Case, cases, magnitudes
 from ops.table import FLOATS, INTEGERS, Array, Shape
 
 # --- patches ---
@@ -230,10 +231,166 @@ POOLING = [
     ),
 ]
 
-CASES = [*PATCHES, *CONVOLUTIONS, *POOLING]
+# --- normalisation ---
+
+
+def normalized(data: Array, axes: Any, gamma: Array, beta: Array, eps: float) -> Array:
+    distance = data - data.mean(axes, keepdims=True)
+    return distance / np.sqrt(np.square(distance).mean(axes, keepdims=True) + eps) * gamma + beta
+
+
+def along(value: Array, axis: int, ndim: int) -> Array:
+    """Broadcast along all axes but one."""
+    return np.expand_dims(value, tuple(a for a in range(ndim) if a != axis % ndim))
+
+
+def layer_norm(data: Array, gamma: Array, beta: Array, axis: int = -1, eps: float = 1e-5) -> Array:
+    return normalized(data, axis, along(gamma, axis, data.ndim), along(beta, axis, data.ndim), eps)
+
+
+def group_norm(data: Array, gamma: Array, beta: Array, num_groups: int = 1, eps: float = 1e-5) -> Array:
+    grouped = data.reshape(data.shape[0], num_groups, data.shape[1] // num_groups * int(np.prod(data.shape[2:])))
+    return normalized(grouped, 2, gamma[:, None], beta[:, None], eps).reshape(data.shape)
+
+
+def instance_norm(data: Array, gamma: Array, beta: Array, eps: float = 1e-3) -> Array:
+    return normalized(data, tuple(range(2, data.ndim)), along(gamma, 1, data.ndim), along(beta, 1, data.ndim), eps)
+
+
+def l2_normalization(data: Array, eps: float = 1e-10, mode: str = "instance") -> Array:
+    axes = {"instance": tuple(range(1, data.ndim)), "channel": 1, "spatial": tuple(range(2, data.ndim))}[mode]
+    return data / np.sqrt(np.square(data).sum(axes, keepdims=True) + eps)
+
+
+def lrn(data: Array, nsize: int, alpha: float = 1e-4, beta: float = 0.75, knorm: float = 2) -> Array:
+    around = np.pad(np.square(data), [(0, 0), (nsize // 2, nsize // 2), (0, 0), (0, 0)])
+    sums = sum(around[:, i : i + data.shape[1]] for i in range(nsize))
+    return data * (knorm + alpha / nsize * sums) ** -beta
+
+
+def size_of_terms(function: Any) -> Any:
+    """What a normalisation rounds: its result, and what it scales and shifts."""
+    return lambda data, *arrays, **attributes: 2 + abs(function(data, *arrays, **attributes)) + sum(abs(array).max() for array in arrays)
+
+
+LAYERS = {"numpy": layer_norm, "rounded": 40, "terms": size_of_terms(layer_norm)}
+NORMALIZATION = [
+    *cases("LayerNorm", [(((3, 5), (5,), (5,)), {}), (((0, 3), (3,), (3,)), {})], dtypes=FLOATS, **LAYERS),
+    *cases("LayerNorm", [(((2, 3, 4), (3,), (3,)), {"axis": 1, "eps": 0.1})], dtypes=("float32",), gradient=False, **LAYERS),
+    *cases(
+        "GroupNorm",
+        [(((2, 4, 3), (2,), (2,)), {"num_groups": 2, "eps": 0.1})],
+        numpy=group_norm,
+        dtypes=("float32",),
+        rounded=40,
+        terms=size_of_terms(group_norm),
+        gradient=False,
+    ),
+    *cases(
+        "InstanceNorm",
+        [(((2, 3, 2, 3), (3,), (3,)), {})],
+        numpy=instance_norm,
+        dtypes=("float32",),
+        rounded=40,
+        terms=size_of_terms(instance_norm),
+        gradient=False,
+    ),
+    *[
+        Case("L2Normalization", ((2, 3, 4),), {"mode": mode}, l2_normalization, ("float32",), rounded=24, gradient=mode == "instance")
+        for mode in ("instance", "channel", "spatial")
+    ],
+    *cases("LRN", [(((2, 4, 2, 3),), {"nsize": 3, "alpha": 0.5, "beta": 0.6, "knorm": 1.5})], numpy=lrn, dtypes=("float32",), rounded=48),
+    *cases("LRN", [(((1, 2, 2, 2),), {"nsize": 5})], numpy=lrn, dtypes=("float32",), rounded=48, gradient=False),
+]
+
+# --- others ---
+
+SELU = 1.0507009873554805, 1.6732632423543772
+
+
+def rectified(
+    data: Array, gamma: Any = None, act_type: str = "leaky", slope: float = 0.25, lower_bound: float = 0.125, upper_bound: float = 0.334
+) -> Array:
+    if act_type == "gelu":
+        return data * np.vectorize(NormalDist().cdf, otypes=[data.dtype])(data)
+    if act_type == "selu":
+        return SELU[0] * np.where(data > 0, data, SELU[1] * np.expm1(data))
+    below = {
+        "leaky": lambda: data * slope,
+        "prelu": lambda: data * (gamma if gamma.size == 1 else along(gamma, 1, data.ndim)),
+        "elu": lambda: slope * np.expm1(data),
+        "rrelu": lambda: data * (lower_bound + upper_bound) / 2,
+    }[act_type]()
+    return np.where(data > 0, data, below)
+
+
+def up_sampling(*data: Array, scale: int, multi_input_mode: str = "concat", **_: Any) -> Array:
+    size = data[0].shape[2] * scale
+    wide = [x.repeat(size // x.shape[2], 2).repeat(size // x.shape[2], 3) for x in data]
+    return np.concatenate(wide, 1) if multi_input_mode == "concat" else sum(wide[1:], wide[0])
+
+
+def bilinear(data: Array, weight: Array, scale: int, num_filter: int, **_: Any) -> Array:
+    each = {"kernel": weight.shape[2:], "stride": (scale, scale), "pad": (scale // 2, scale // 2)}
+    return deconvolution(data, weight, **each, num_filter=num_filter, num_group=num_filter)
+
+
+def softmin(data: Array, axis: int = -1) -> Array:
+    powers = np.exp(data.min(axis, keepdims=True) - data)
+    return powers / powers.sum(axis, keepdims=True)
+
+
+NEAREST = {"scale": 2, "sample_type": "nearest"}
+OTHERS = [
+    *[
+        Case("leaky_relu", ((3, 2, 4),), {"act_type": name}, rectified, ("float32",), rounded=24, terms=lambda data, **_: 1 + abs(data))
+        for name in ("leaky", "elu", "selu", "gelu", "rrelu")
+    ],
+    *cases(
+        "leaky_relu",
+        [(((3, 2, 4), (2,)), {"act_type": "prelu"}), (((3,), (1,)), {"act_type": "prelu"})],
+        numpy=rectified,
+        dtypes=FLOATS,
+        rounded=1,
+    ),
+    *cases("softmin", [(((3, 5),), {}), (((3, 5),), {"axis": 0})], numpy=softmin, dtypes=("float32",), rounded=48),
+    *[
+        Case(
+            "SoftmaxActivation",
+            ((2, 3, 4),),
+            {"mode": mode},
+            lambda data, mode: softmin(-data, -1 if mode == "instance" else 1),
+            ("float32",),
+            rounded=48,
+            gradient=False,
+        )
+        for mode in ("instance", "channel")
+    ],
+    *cases("UpSampling", [(((1, 2, 2, 3),), NEAREST), (((1, 1, 4, 2), (1, 2, 2, 1)), NEAREST)], numpy=up_sampling, dtypes=("float32",)),
+    *cases(
+        "UpSampling",
+        [(((1, 1, 4, 2), (1, 1, 2, 1)), {"multi_input_mode": "sum", **NEAREST})],
+        numpy=up_sampling,
+        dtypes=("float32",),
+        rounded=1,
+        terms=magnitudes(up_sampling),
+    ),
+    *cases(
+        "UpSampling",
+        [(((1, 2, 3, 2), (2, 1, 5, 5)), {"scale": 3, "sample_type": "bilinear", "num_filter": 2})],
+        numpy=bilinear,
+        dtypes=("float32",),
+        rounded=40,
+        terms=magnitudes(bilinear),
+    ),
+]
+
+CASES = [*PATCHES, *CONVOLUTIONS, *POOLING, *NORMALIZATION, *OTHERS]
 
 # Operators that others are made of.
 ELSEWHERE = {
+    "batch_norm": "test_networks.py: it gives several arrays",
+    "dropout": "test_networks.py: what it drops is random",
     **dict.fromkeys(("convolve", "convolve_images", "convolve_weights"), "cases_networks.py, as parts of Convolution and Deconvolution"),
     **dict.fromkeys(
         ("pooled_first", "pooled_max", "pooled_picks", "pooled_sum", "unpooled", "unpooled_sum"), "cases_networks.py, as parts of Pooling"
