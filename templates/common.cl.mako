@@ -208,3 +208,24 @@ ${each_lane(f"put_{z.storage}({data}, {start} + {offset('j', z.name + '_v', dims
     for (${index} ${at} = get_global_id(0); ${at} < ${n}; ${at} += get_global_size(0))\
 % endif
 </%def>
+
+## The head of a loop over this work-item's share of all positions of axes n0, n1, ..., with coordinates k0, k1, ...: a contiguous chunk, or
+## every so many. `next_place` goes before its closing brace.
+<%def name="each_place(dims, index, schedule)">\
+    const ${index} n = ${" * ".join(f"n{i}" for i in range(dims))};
+% if schedule == "cpu":
+    const ${index} share = (n + get_global_size(0) - 1) / get_global_size(0);
+    const ${index} first = min(n, (${index})get_global_id(0) * share), last = min(n, first + share);
+${unravel("first", "k", "n", dims, index)}\
+    for (${index} at = first; at < last; at++) {
+% else:
+    for (${index} at = get_global_id(0); at < n; at += get_global_size(0)) {
+${unravel("at", "k", "n", dims, index)}\
+% endif
+</%def>
+
+<%def name="next_place(dims, schedule)">\
+% if schedule == "cpu":
+${advance("k", "n", dims, 1)}\
+% endif
+</%def>

@@ -1,110 +1,97 @@
-<%doc>
-Patches of an array's spatial axes as columns, and columns added up to an array again: each the other's transpose.
-
-    columns[plane, k, o] = data[plane, p], where p = o * stride - pad + k * dilate on each axis; 0 for p outside of the array
-
-Parameters
-    name        the kernel's name
-    step        "im2col" or "col2im"
-    dims        number of spatial axes
-    storage     type of an element in memory
-    compute     with "col2im": what is added up in
-    segment     with "col2im": elements of a row of the array that are added up together
-    index       type of positions
-    schedule    "cpu": every work-item a contiguous chunk; "gpu": grid-stride
-
-Arguments
-    im2col      columns, data, where they start, number of elements of columns, geometry
-    col2im      data, columns, where they start, number of segments, segments of a row, kernel positions from and to, geometry
-    geometry    for each axis the sizes of data, of positions o and of the kernel, then stride, dilate and pad
-</%doc>\
+## What a window sees at each of its places in an image, as columns. An image has three axes z, y, x; those it has not got are of one element.
+## Forth: columns[image, channel, offset, place] = data[image, channel, place * stride + offset * dilate - pad], or 0 where that is outside.
+## Back: data[image, channel, ...] is the sum of the columns that look at it, by offsets, of which a launch adds those from `begin` to `end`;
+## with `picks`, of those whose offset is the number that `picks` has for the place.
+## A unit of work is a run of up to `segment` elements along x: of places, or back of data. CPU schedule: a chunk of units for each work-item.
+## GPU schedule: runs of one element, by a stride of the grid.
 <%namespace name="common" file="common.cl.mako"/>\
-<%page args="name, step, dims, storage, index, schedule, fp64, compute='', segment=1"/>\
 <%
-    last = dims - 1
-    geometry = ", ".join(f"const {index} {word}{i}" for i in range(dims) for word in ("n", "out", "kernel", "stride", "dilate", "pad"))
+    geometry = [f"{what}_{axis}" for what in ("size", "window", "stride", "dilate", "pad", "places") for axis in "zyx"]
+    if back:
+        sizes = ("images", "channels", "size_z", "size_y", "runs")
+        image, channel, z, y, run = (f"k{i}" for i in range(5))
+    else:
+        sizes = ("channels", "window_z", "window_y", "window_x", "images", "places_z", "places_y", "runs")
+        channel, offset_z, offset_y, offset_x, image, place_z, place_y, run = (f"k{i}" for i in range(8))
+    dims = len(sizes)
+    seen = lambda i: f"({unsigned})({f'picked[{i}] == offset ? columns[{i}] : 0' if picks else f'columns[{i}]'})"
 %>\
-## Split `rest` into coordinates, the last of them fastest; what is left of it is the plane.
-<%def name="split(coordinates, sizes, count)">\
-% for i in reversed(range(count)):
-        const ${index} ${coordinates}${i} = rest % ${sizes}${i};
-        rest /= ${sizes}${i};
-% endfor
-</%def>\
-% if step == "im2col":
-__kernel void ${name}(
-    __global ${storage} *columns, __global const ${storage} *data, const ${index} start, const ${index} size, ${geometry})
-{
-% if schedule == "cpu":
-    const ${index} share = (size + get_global_size(0) - 1) / get_global_size(0);
-    const ${index} begin = min(size, (${index})get_global_id(0) * share), end = min(size, begin + share);
-    ${index} count;
-    for (${index} at = begin; at < end; at += count) {
-% else:
-    for (${index} at = get_global_id(0); at < size; at += get_global_size(0)) {
-% endif
-        ${index} rest = at;
-${split("o", "out", dims)}\
-${split("k", "kernel", dims)}\
-        ${index} row = rest;
-        int inside = 1;
-% for i in range(last):
-        const ${index} p${i} = o${i} * stride${i} - pad${i} + k${i} * dilate${i};
-        inside &= p${i} >= 0 && p${i} < n${i};
-        row = row * n${i} + p${i};
-% endfor
-        row = start + row * n${last};
-        ${index} p = o${last} * stride${last} - pad${last} + k${last} * dilate${last};
-% if schedule == "cpu":
-        count = min(end - at, out${last} - o${last});
-        for (${index} i = 0; i < count; i++, p += stride${last})
-            columns[at + i] = inside && p >= 0 && p < n${last} ? data[row + p] : 0;
-% else:
-        columns[at] = inside && p >= 0 && p < n${last} ? data[row + p] : 0;
-% endif
-    }
-}
-% else:
-${common.head({storage}, {compute}, fp64)}\
-${common.memory({storage}, index, 1)}\
+${common.head({storage}, {storage}, fp64)}\
+
+// The least number, not below 0, that times `by` is `n` or more.
+inline ${index} steps_to(${index} n, ${index} by) { return n > 0 ? (n - 1) / by + 1 : 0; }
 
 __kernel void ${name}(
-    __global ${storage} *data, __global const ${storage} *columns, const ${index} start, const ${index} segments, const ${index} across,
-    const ${index} from, const ${index} to, ${geometry})
+    __global ${storage} *restrict out,
+    __global const ${storage} *restrict given, const ${index} start,
+% if picks:
+    __global const int *restrict picks, const ${index} picks_start,
+% endif
+    const ${index} images, const ${index} channels,
+    ${",\n    ".join(", ".join(f"const {index} {name}" for name in geometry[i : i + 3]) for i in range(0, len(geometry), 3))},
+    // Of columns: how far images, channels and offsets are apart.
+    const ${index} image_step, const ${index} channel_step, const ${index} offset_step,
+    const ${index} segment${f",\n    const {index} begin, const {index} end" if back else ""})
 {
-    const ${index} positions = ${" * ".join(f"kernel{i}" for i in range(dims))};
-${common.each_position("number", "segments", index, schedule)} {
-        const ${index} w = number % across * ${segment}, count = min((${index})${segment}, n${last} - w);
-        ${index} rest = number / across;
-${split("p", "n", last)}\
-        ${index} first = rest;
-% for i in range(last):
-        first = first * n${i} + p${i};
-% endfor
-        first = first * n${last} + w;
-        ${compute} sums[${segment}];
-        for (int i = 0; i < count; i++) sums[i] = from ? (${compute})get_${storage}(data, first + i) : (${compute})0;
-${common.unravel("from", "k", "kernel", dims, index)}\
-        for (${index} k = from; k < to; k++) {
-            ${index} row = rest * positions + k;
-            int inside = 1;
-% for i in range(last):
-            {
-                // Which position's patch has its element k here?
-                const ${index} distance = p${i} + pad${i} - k${i} * dilate${i}, o = distance / stride${i};
-                inside &= distance >= 0 && o * stride${i} == distance && o < out${i};
-                row = row * out${i} + o;
+    const ${index} runs = (${"size_x" if back else "places_x"} + segment - 1) / segment;
+    const ${index} ${", ".join(f"n{i} = {size}" for i, size in enumerate(sizes))};
+${common.each_place(dims, index, schedule)}\
+% if back:
+        const ${index} left = ${run} * segment, right = min(size_x, left + segment);
+        __global ${storage} *row = out + (((${image} * channels + ${channel}) * size_z + ${z}) * size_y + ${y}) * size_x;
+% if schedule == "gpu":
+        ${unsigned} sum = begin ? row[left] : 0;
+% else:
+        if (begin == 0)
+            for (${index} x = left; x < right; x++) row[x] = 0;
+% endif
+        ${index} offset_x = begin % window_x, offset_y = begin / window_x % window_y, offset_z = begin / window_x / window_y;
+        for (${index} offset = begin; offset < end; offset++) {
+            const ${index} from_z = ${z} + pad_z - offset_z * dilate_z, from_y = ${y} + pad_y - offset_y * dilate_y;
+            const ${index} place_z = from_z / stride_z, place_y = from_y / stride_y;
+            if (from_z >= 0 && from_y >= 0 && place_z < places_z && place_y < places_y && place_z * stride_z == from_z && place_y * stride_y == from_y) {
+                const ${index} shift = offset_x * dilate_x - pad_x;
+                const ${index} column = ${image} * image_step + ${channel} * channel_step + offset * offset_step
+                    + (place_z * places_y + place_y) * places_x;
+                __global const ${storage} *columns = given + start + column;
+% if picks:
+                __global const int *picked = picks + picks_start + column;
+% endif
+                const ${index} from = steps_to(left - shift, stride_x), to = min(places_x, steps_to(right - shift, stride_x));
+% if schedule == "gpu":
+                if (from < to) sum += ${seen("from")};
+% else:
+                if (stride_x == 1)
+                    for (${index} i = from; i < to; i++) row[i + shift] = (${storage})((${unsigned})row[i + shift] + ${seen("i")});
+                else
+                    for (${index} i = from; i < to; i++) row[i * stride_x + shift] = (${storage})((${unsigned})row[i * stride_x + shift] + ${seen("i")});
+% endif
             }
-% endfor
-            const ${index} shift = pad${last} - k${last} * dilate${last};
-            const ${index} low = w + shift, high = low + count - 1; // multiples of the stride between these
-            const ${index} begin = low > 0 ? (low - 1) / stride${last} + 1 : 0;
-            const ${index} end = inside && high >= 0 ? min(out${last}, high / stride${last} + 1) : 0;
-            for (${index} o = begin; o < end; o++)
-                sums[${"0" if segment == 1 else f"o * stride{last} - low"}] += (${compute})get_${storage}(columns, start + row * out${last} + o);
-${common.advance("k", "kernel", dims, "1")}\
+            if (++offset_x == window_x) {
+                offset_x = 0;
+                if (++offset_y == window_y) { offset_y = 0; offset_z++; }
+            }
         }
-        for (int i = 0; i < count; i++) put_${storage}(data, first + i, ${"sums[i]" if storage == "half" else f"({storage})sums[i]"});
+% if schedule == "gpu":
+        row[left] = (${storage})sum;
+% endif
+% else:
+        const ${index} left = ${run} * segment, right = min(places_x, left + segment);
+        const ${index} z = ${place_z} * stride_z + ${offset_z} * dilate_z - pad_z, y = ${place_y} * stride_y + ${offset_y} * dilate_y - pad_y;
+        const ${index} shift = ${offset_x} * dilate_x - pad_x;
+        const int inside = z >= 0 && z < size_z && y >= 0 && y < size_y;
+        const ${index} from = inside ? min(right, max(left, steps_to(-shift, stride_x))) : right;
+        const ${index} to = max(from, min(right, steps_to(size_x - shift, stride_x)));
+        __global const ${storage} *row = given + start + (((${image} * channels + ${channel}) * size_z + z) * size_y + y) * size_x;
+        __global ${storage} *columns = out + ${image} * image_step + ${channel} * channel_step
+            + ((${offset_z} * window_y + ${offset_y}) * window_x + ${offset_x}) * offset_step + (${place_z} * places_y + ${place_y}) * places_x;
+        for (${index} i = left; i < from; i++) columns[i] = 0;
+        if (stride_x == 1)
+            for (${index} i = from; i < to; i++) columns[i] = row[i + shift];
+        else
+            for (${index} i = from; i < to; i++) columns[i] = row[i * stride_x + shift];
+        for (${index} i = to; i < right; i++) columns[i] = 0;
+% endif
+${common.next_place(dims, schedule)}\
     }
 }
-% endif

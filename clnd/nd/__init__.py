@@ -73,8 +73,12 @@ def _fill(namespace: dict[str, Any]) -> list[str]:
 _exported = _fill(globals())
 
 from . import contrib as contrib  # noqa: E402  (these use the functions above)
+from . import layers as layers  # noqa: E402
 from . import linalg as linalg  # noqa: E402
 from . import random as random  # noqa: E402
+from .layers import BatchNorm as BatchNorm  # noqa: E402
+from .layers import Dropout as Dropout  # noqa: E402
+from .layers import LeakyReLU as LeakyReLU  # noqa: E402
 from .random import normal as normal  # noqa: E402
 from .random import random_normal as random_normal  # noqa: E402
 from .random import random_randint as random_randint  # noqa: E402
@@ -86,4 +90,4 @@ from .random import uniform as uniform  # noqa: E402
 
 _SAMPLERS = ("normal", "random_normal", "random_randint", "random_uniform", "sample_normal", "sample_uniform", "shuffle", "uniform")
 _OTHERS = ("Custom", "NDArray", "contrib", "linalg", "random", "waitall")
-__all__ = sorted({*_exported, *creation.__all__, *saving.__all__, *_SAMPLERS, *_OTHERS})
+__all__ = sorted({*_exported, *creation.__all__, *saving.__all__, *layers.__all__, *_SAMPLERS, *_OTHERS})

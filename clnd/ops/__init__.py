@@ -2,6 +2,7 @@
 
 from . import (
     arithmetic,
+    convolution,
     creation,
     ctc,
     factorization,
@@ -11,20 +12,24 @@ from . import (
     losses,
     mathematics,
     network,
+    normalization,
     parts,
     patches,
+    pooling,
     random,
     recurrent,
     reduction,
     sequence,
     shape,
     sorting,
+    windows,
 )
 from .declare import Operator, registry
 
 __all__ = [
     "Operator",
     "arithmetic",
+    "convolution",
     "creation",
     "ctc",
     "factorization",
@@ -34,8 +39,10 @@ __all__ = [
     "losses",
     "mathematics",
     "network",
+    "normalization",
     "parts",
     "patches",
+    "pooling",
     "random",
     "recurrent",
     "reduction",
@@ -43,4 +50,5 @@ __all__ = [
     "sequence",
     "shape",
     "sorting",
+    "windows",
 ]

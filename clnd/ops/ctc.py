@@ -15,8 +15,9 @@ from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, ShapeError
 
 from .declare import composed, converted, launched, registry
+from .joining import stack
 from .network import log_softmax
-from .shape import assign, reshape, stack, stop_gradient, window
+from .shape import assign, reshape, stop_gradient, window
 
 IMPOSSIBLE = -1e30  # a logarithm that softmax makes 0 of, even where there are no others
 

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 from clnd.engine import Value, dtypes
+from clnd.engine.layout import Shape
 from clnd.errors import DTypeError, ShapeError
 
-from .declare import composed, converted, launched, normalize_axis, registry
+from .convolution import Deconvolution
+from .declare import composed, converted, launched, normalize_axes, normalize_axis, registry
+from .random import Generator, random_uniform
 
 
 def _softmax_numpy(data: Any, axis: int = -1) -> Any:
@@ -75,6 +78,167 @@ def Activation(data: Value, *, act_type: str) -> Value:
     if act_type not in _ACTIVATIONS:
         raise DTypeError(f"Activation: act_type {act_type!r} is not one of {', '.join(_ACTIVATIONS)}")
     return registry[act_type](data)
+
+
+@composed(numpy=lambda data, axis=-1: _softmax_numpy(-data, axis))
+def softmin(data: Value, *, axis: int = -1) -> Value:
+    """`softmax` of -x: the smallest gets the most.
+
+    >>> from clnd import nd
+    >>> nd.softmin(nd.array([1, 1])).asnumpy()
+    array([0.5, 0.5], dtype=float32)
+    """
+    return softmax(-converted(data, dtypes.floating(data.dtype)), axis=axis)
+
+
+@composed(numpy=None, methods=[])
+def SoftmaxActivation(data: Value, *, mode: str = "instance") -> Value:
+    """`softmax` along the last axis, or with the mode "channel" over the channels at each place of an image.
+
+    >>> from clnd import nd
+    >>> nd.SoftmaxActivation(nd.array([[1, 1]])).asnumpy()
+    array([[0.5, 0.5]], dtype=float32)
+    """
+    if mode not in ("instance", "channel"):
+        raise DTypeError(f"SoftmaxActivation: mode {mode!r} is not one of instance, channel")
+    if data.ndim < (1 if mode == "instance" else 2):
+        raise ShapeError(f"SoftmaxActivation: data of shape {data.shape} have too few axes for mode {mode!r}")
+    return softmax(data, axis=-1 if mode == "instance" else 1)
+
+
+# G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural networks" (2017), theorem 1.
+_SELU_SCALE, _SELU_SLOPE = 1.0507009873554805, 1.6732632423543772
+_RECTIFIERS = ("leaky", "prelu", "elu", "selu", "gelu", "rrelu")
+
+
+def _below_zero(data: Value, below: Any) -> Value:
+    """`data`, and what shall stand for it where it is not above 0."""
+    return registry["where"](registry["greater"](data, 0), data, below)
+
+
+def _exponential(data: Value) -> Value:
+    """exp(x) - 1 where x is below 0; elsewhere 0, so that it does not overflow where nobody asks for it."""
+    return registry["expm1"](registry["minimum"](data, 0))
+
+
+def _per_channel(gamma: Value, data: Value) -> Value:
+    """Slopes for prelu, one for all or one for each channel, to be broadcast."""
+    channels = data.shape[1 if data.ndim > 1 else 0] if data.ndim else 1
+    if gamma.shape not in ((1,), (channels,)):
+        raise ShapeError(f"LeakyReLU: gamma has shape {gamma.shape}, but should have (1,) or ({channels},) for data of shape {data.shape}")
+    if gamma.shape == (1,) or data.ndim < 2:
+        return gamma
+    return registry["reshape"](gamma, shape=(1, channels, *[1] * (data.ndim - 2)))
+
+
+@composed(numpy=None, methods=[])
+def leaky_relu(
+    data: Value,
+    gamma: Value | None = None,
+    *,
+    act_type: str = "leaky",
+    slope: float = 0.25,
+    lower_bound: float = 0.125,
+    upper_bound: float = 0.334,
+    generator: Generator | None = None,
+) -> Value:
+    """Rectifiers that let something through below 0; with a generator the slopes of rrelu are random."""
+    if act_type not in _RECTIFIERS:
+        raise DTypeError(f"LeakyReLU: act_type {act_type!r} is not one of {', '.join(_RECTIFIERS)}")
+    if dtypes.category(data.dtype) != "float":
+        raise DTypeError(f"LeakyReLU is not defined for {data.dtype}; convert with astype() first")
+    if act_type == "elu":
+        return _below_zero(data, slope * _exponential(data))
+    if act_type == "selu":
+        return _SELU_SCALE * _below_zero(data, _SELU_SLOPE * _exponential(data))
+    if act_type == "gelu":
+        return data * 0.5 * (1 + registry["erf"](data * 0.5**0.5))
+    if act_type == "prelu":
+        if gamma is None:
+            raise DTypeError("LeakyReLU: the array 'gamma' is missing; prelu takes its slopes from it")
+        return _below_zero(data, data * _per_channel(gamma, data))
+    if act_type == "rrelu":
+        if lower_bound > upper_bound:
+            raise DTypeError(f"LeakyReLU: lower_bound must not be above upper_bound, but they are {lower_bound} and {upper_bound}")
+        if generator is not None:
+            drawn = {"shape": data.shape, "dtype": data.dtype, "device": data.device, "generator": generator}
+            return _below_zero(data, data * random_uniform(low=lower_bound, high=upper_bound, **drawn))
+        slope = (lower_bound + upper_bound) / 2
+    return _below_zero(data, data * slope)
+
+
+@launched(grad=lambda dz, p, axes, seed, offset: registry["dropout"](dz, p=p, axes=axes, seed=seed, offset=offset))
+def dropout(data: Value, *, p: float, axes: Any, seed: int, offset: int) -> Value:
+    """Zeros with probability `p`, and the other elements divided by 1 - p: which is told by a place in a stream of random numbers.
+
+    So the gradient drops the same elements without their being kept. `axes` are those along which all are dropped or none.
+    """
+    numbers = random_uniform(
+        low=0, high=1, shape=dropped_shape(data.shape, axes), dtype=dtypes.float32, device=data.device, generator=Generator(seed, offset)
+    )
+    scale = 1 / (1 - p) if p < 1 else 0
+    return registry["where"](registry["less"](numbers, p), 0, data * scale)
+
+
+def dropped_shape(shape: Shape, axes: Any) -> Shape:
+    """For how many elements it is decided together whether they are dropped."""
+    along = normalize_axes("Dropout", axes, len(shape)) if axes else ()
+    return tuple(1 if i in along else n for i, n in enumerate(shape))
+
+
+@composed(numpy=None, methods=[])
+def UpSampling(
+    *data: Value,
+    scale: int,
+    num_filter: int = 0,
+    sample_type: str,
+    multi_input_mode: str = "concat",
+) -> Value:
+    """Images (batch, channels, height, width) of `scale` times the size.
+
+    Parameters
+    ----------
+    sample_type : {"nearest", "bilinear"}
+        Each pixel repeated; or `Deconvolution` of the first array with the second as weight, (num_filter, 1, k, k), where k is
+        2 * scale - scale % 2: with the weights of an interpolation it interpolates, others may be learned.
+    multi_input_mode : {"concat", "sum"}
+        Several arrays are brought to the size of the first one's result, and joined along the channels or added up.
+
+    >>> from clnd import nd
+    >>> nd.UpSampling(nd.array([[[[1, 2]]]]), scale=2, sample_type="nearest").asnumpy()
+    array([[[[1., 1., 2., 2.],
+             [1., 1., 2., 2.]]]], dtype=float32)
+    """
+    if sample_type not in ("nearest", "bilinear") or multi_input_mode not in ("concat", "sum"):
+        raise DTypeError(f"UpSampling: no sample_type {sample_type!r} with multi_input_mode {multi_input_mode!r}")
+    if any(x.ndim != 4 for x in data) or scale < 1:
+        raise ShapeError(
+            f"UpSampling: scale {scale} and shapes {[x.shape for x in data]}; it takes images of 4 axes, and a scale from 1 on"
+        )
+    if sample_type == "bilinear":
+        if len(data) != 2:
+            raise DTypeError(f"UpSampling: bilinear takes the data and a weight, not {len(data)} arrays")
+        size, pad = 2 * scale - scale % 2, scale // 2
+        geometry = {"kernel": (size, size), "stride": (scale, scale), "pad": (pad, pad)}
+        filters = num_filter or data[0].shape[1]
+        wider: Value = Deconvolution(*data, **geometry, num_filter=filters, num_group=filters)
+        return wider
+    height, width = (n * scale for n in data[0].shape[2:])
+    wide = []
+    for x in data:
+        times = height // max(1, x.shape[2])
+        if (x.shape[2] * times, x.shape[3] * times) != (height, width):
+            raise ShapeError(f"UpSampling: data of shape {x.shape} cannot be brought to a size of {height} by {width}")
+        wide.append(registry["repeat"](registry["repeat"](x, repeats=times, axis=2), repeats=times, axis=3))
+    if multi_input_mode == "concat":
+        joined: Value = registry["concat"](*wide, dim=1)
+        return joined
+    total: Value = wide[0]
+    for x in wide[1:]:
+        if x.shape != total.shape:
+            raise ShapeError(f"UpSampling: data of shapes {data[0].shape} and {x.shape} cannot be added up")
+        total = total + x
+    return total
 
 
 @composed(numpy=None, methods=[])

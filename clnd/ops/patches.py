@@ -1,69 +1,72 @@
-"""Patches of an array as columns of a matrix, and back: convolutions are products of these."""
+"""What a window sees at each of its places in an image, as columns: that makes a matrix product of a convolution."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from clnd import engine
 from clnd.engine import Value, dtypes
-from clnd.engine.layout import Shape, compact
-from clnd.errors import DTypeError, ShapeError
+from clnd.errors import ShapeError
 
-from .creation import full_like
-from .declare import launched, registry, whole_numbers
-
-SEGMENT = 32  # elements of a row that a work-item of the cpu schedule adds up together
-_BITS = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
+from .declare import converted, launched, registry
+from .windows import Geometry, geometry, launch
 
 
-class Geometry(NamedTuple):
-    """Where patches lie: for each spatial axis its size, the number of patches, and the kernel's size, stride, dilation and padding."""
-
-    sizes: Shape
-    out: Shape
-    kernel: Shape
-    stride: Shape
-    dilate: Shape
-    pad: Shape
-
-    @classmethod
-    def of(cls, name: str, sizes: Shape, kernel: Any, stride: Any, dilate: Any, pad: Any) -> Geometry:
-        """Check the attributes of the operator `name`; a number stands for all axes, () or None for the default."""
-        kernel, stride, dilate, pad = (
-            each_axis(name, word, given, len(sizes), least)
-            for word, given, least in (("kernel", kernel, 1), ("stride", stride, 1), ("dilate", dilate, 1), ("pad", pad, 0))
-        )
-        span = [n + 2 * p - d * (k - 1) - 1 for n, k, d, p in zip(sizes, kernel, dilate, pad, strict=True)]
-        if any(room < 0 for room in span):
-            raise ShapeError(f"{name}: kernel {kernel} with dilate {dilate} is larger than the array, {sizes} with pad {pad}")
-        return cls(sizes, tuple(room // s + 1 for room, s in zip(span, stride, strict=True)), kernel, stride, dilate, pad)
-
-    def arguments(self) -> list[int]:
-        """The kernel arguments, axis by axis."""
-        return [n for axis in zip(*self, strict=True) for n in axis]
-
-    def index_type(self, planes: int) -> str:
-        """What holds the position of any element of data or columns, even of the padding."""
-        padded = planes * prod(n + 2 * p for n, p in zip(self.sizes, self.pad, strict=True))
-        return engine.index_type([], max(padded, planes * prod(self.kernel) * prod(self.out)))
+def columns(data: Value, shape: Geometry, *, together: bool = False) -> Value:
+    """The columns (images, channels, offsets, places) of images; `together` (channels, offsets, images, places)."""
+    images, channels = data.shape[:2]
+    offsets, places = prod(shape.window), prod(shape.places)
+    order = (channels, offsets, images, places) if together else (images, channels, offsets, places)
+    if data.size == 0:  # there are places all the same where the window sees only what surrounds the images
+        return engine.ready(registry["full"](shape=order, value=0, dtype=data.dtype, device=data.device))
+    storage = dtypes.INFO[data.dtype].storage.replace("half", "ushort")
+    steps = _steps(shape, images, channels, together)
+    given, result = engine.gathered(data), Value(order, data.dtype, data.device)
+    return launch("patches", "patches", result, [given], shape, (images, channels), steps, folded=False, **_types(storage, back=False))
 
 
-def each_axis(name: str, word: str, given: Any, dims: int, least: int) -> Shape:
-    """The attribute `word` for each of `dims` axes: a number stands for all, () or None for `least`, which none may be below."""
-    found = whole_numbers(name, word, () if given is None else given) or (least,) * dims
-    if given is not None and not isinstance(given, Iterable):
-        found *= dims
-    if len(found) != dims or min(found, default=least) < least:
-        raise ShapeError(f"{name}: {word} {found} must have a number of at least {least} for each of the {dims} spatial axes")
-    return found
+def images_of(data: Value, shape: Geometry, *, together: bool = False) -> Value:
+    """The images whose elements are the sums of the columns that look at them; these as `columns` gives them."""
+    images, channels = (data.shape[2], data.shape[0]) if together else data.shape[:2]
+    wide = dtypes.promote(data.dtype, dtypes.float32) if dtypes.category(data.dtype) == "float" else data.dtype
+    result = Value((images, channels, *shape.size), wide, data.device)
+    if result.size:
+        types = _types(dtypes.INFO[wide].storage, back=True)
+        steps = _steps(shape, images, channels, together)
+        given = engine.gathered(converted(data, wide))
+        launch("patches", "patches_back", result, [given], shape, (images, channels), steps, folded=True, **types)
+    return converted(result, data.dtype)
 
 
-def _spatial(name: str, data: Value) -> Shape:
-    if data.ndim < 3:
-        raise ShapeError(f"{name}: data of shape {data.shape} has no spatial axes; it must be (batch, channels, ...)")
-    return data.shape[2:]
+def spread(data: Value, picks: Value | None, shape: Geometry) -> Value:
+    """The images (images, *size) whose elements are the sums of the numbers (images, *places) of the places whose window sees them.
+
+    Parameters
+    ----------
+    picks : Value, optional
+        For each place the one offset in the window, as int32, at which the element stands that gets its number.
+    """
+    result = Value((data.shape[0], *shape.size), data.dtype, data.device)
+    if result.size:
+        given = [engine.gathered(x) for x in (data, picks) if x is not None]
+        types = _types(dtypes.INFO[data.dtype].storage, back=True, picks=picks is not None)
+        name = "patches_back" if picks is None else "pooling_back"
+        launch("patches", name, result, given, shape, (data.shape[0], 1), (prod(shape.places), 0, 0), folded=True, **types)
+    return result
+
+
+def _steps(shape: Geometry, images: int, channels: int, together: bool) -> tuple[int, int, int]:
+    """How far the columns of images, channels and offsets are apart."""
+    offsets, places = prod(shape.window), prod(shape.places)
+    return (places, offsets * images * places, images * places) if together else (channels * offsets * places, offsets * places, places)
+
+
+def _types(storage: str, *, back: bool, picks: bool = False) -> dict[str, Any]:
+    """What the template is told: sums of signed integers are those of unsigned ones, which may overflow."""
+    unsigned = "u" + storage if storage in ("char", "int", "long") else storage
+    return {"storage": storage, "unsigned": unsigned, "back": back, "picks": picks}
 
 
 @launched(
@@ -73,93 +76,37 @@ def _spatial(name: str, data: Value) -> Shape:
     methods=[],
 )
 def im2col(data: Value, *, kernel: Any, stride: Any = (), dilate: Any = (), pad: Any = ()) -> Value:
-    """The patches of `data` (batch, channels, spatial axes...) that a kernel sees, as columns (batch, channels * kernel, positions).
+    """What a window sees at each of its places in images (batch, channels, *size): (batch, channels * elements of the window, places).
 
     Parameters
     ----------
-    kernel, stride, dilate, pad : int or tuple of int
-        The kernel's size on each spatial axis, of which there may be any number; how far positions, and elements of a patch, are apart; how
-        many zeros stand before and behind each axis.
+    kernel, stride, dilate, pad : tuple of int
+        The window's size, the distances of its places and of the elements that it sees, and how many zeros surround the images.
 
     >>> from clnd import nd
-    >>> nd.im2col(nd.array([[[1, 2, 3, 4]]]), kernel=2).asnumpy()
-    array([[[1., 2., 3.],
-            [2., 3., 4.]]], dtype=float32)
+    >>> nd.im2col(nd.array([[[[1, 2, 3]]]]), kernel=(1, 2)).asnumpy()
+    array([[[1., 2.],
+            [2., 3.]]], dtype=float32)
     """
-    geometry = Geometry.of("im2col", _spatial("im2col", data), kernel, stride, dilate, pad)
-    batch, channels = data.shape[:2]
-    result = Value((batch, channels * prod(geometry.kernel), prod(geometry.out)), data.dtype, data.device)
-    if data.size == 0 or result.size == 0:
-        return full_like(result, 0)
-    data, device = engine.gathered(data), data.device
-    index, dims = geometry.index_type(batch * channels), len(geometry.sizes)
-    launch = device.kernel(
-        "patches",
-        f"im2col__{data.dtype}_{dims}d",
-        arguments=("buffer", "buffer", *[index] * (2 + 6 * dims)),
-        step="im2col",
-        dims=dims,
-        storage=_BITS[data.dtype.itemsize],
-        index=index,
-    )
-    buffer = device.allocate(result.size * data.dtype.itemsize)
-    grid = engine.grid(device.traits, result.size, engine.ROUNDS // 4)
-    launch(*grid, buffer, data.buffer, data.offset, result.size, *geometry.arguments())
-    return result.place(buffer, compact(result.shape))
+    shape = geometry("im2col", data.shape[2:], kernel, stride, dilate, pad)
+    return registry["reshape"](columns(data, shape), shape=(data.shape[0], data.shape[1] * prod(shape.window), prod(shape.places)))
 
 
 @launched(
     grad=lambda dz, kernel, stride, dilate, pad: im2col(dz, kernel=kernel, stride=stride, dilate=dilate, pad=pad),
     methods=[],
 )
-def col2im(data: Value, *, output_size: Any, kernel: Any, stride: Any = (), dilate: Any = (), pad: Any = ()) -> Value:
-    """Columns added up where `im2col` has them from: an array (batch, channels, *output_size).
-
-    Parameters
-    ----------
-    output_size : tuple of int
-        The sizes of the spatial axes.
-    kernel, stride, dilate, pad : int or tuple of int
-        As of `im2col`.
+def col2im(data: Value, *, output_size: Sequence[int], kernel: Any, stride: Any = (), dilate: Any = (), pad: Any = ()) -> Value:
+    """Images of size `output_size` whose elements are the sums of what `data` (as of `im2col`) holds for them.
 
     >>> from clnd import nd
-    >>> nd.col2im(nd.array([[[1, 2, 3], [2, 3, 4]]]), output_size=(4,), kernel=2).asnumpy()
-    array([[[1., 4., 6., 4.]]], dtype=float32)
+    >>> nd.col2im(nd.array([[[1, 2], [2, 3]]]), output_size=(1, 3), kernel=(1, 2)).asnumpy()
+    array([[[[1., 4., 3.]]]], dtype=float32)
     """
-    sizes = whole_numbers("col2im", "output_size", output_size)
-    geometry = Geometry.of("col2im", sizes, kernel, stride, dilate, pad)
-    positions, category = prod(geometry.kernel), dtypes.category(data.dtype)
-    if data.ndim != 3 or data.shape[1] % positions or data.shape[2] != prod(geometry.out) or not sizes:
-        raise ShapeError(
-            f"col2im: columns of shape {data.shape} do not fit output_size {sizes}, kernel {geometry.kernel}: "
-            f"they must be (batch, a multiple of {positions}, {prod(geometry.out)})"
-        )
-    if category == "bool":
-        raise DTypeError("col2im is not defined for bool; convert with astype() first")
-    batch, channels = data.shape[0], data.shape[1] // positions
-    result = Value((batch, channels, *sizes), data.dtype, data.device)
-    if result.size == 0:
-        return result
-    data, device, info = engine.gathered(data), data.device, dtypes.INFO[data.dtype]
-    traits, index, dims = device.traits, geometry.index_type(batch * channels), len(sizes)
-    segment = SEGMENT if traits.schedule == "cpu" else 1
-    launch = device.kernel(
-        "patches",
-        f"col2im__{data.dtype}_{dims}d",
-        arguments=("buffer", "buffer", *[index] * (5 + 6 * dims)),
-        step="col2im",
-        dims=dims,
-        storage=info.storage,
-        compute=info.compute if category == "float" else "ulong" if data.dtype.itemsize == 8 else "uint",
-        segment=segment,
-        index=index,
-    )
-    buffer = device.allocate(result.size * data.dtype.itemsize)
-    across = -(-sizes[-1] // segment)
-    segments = result.size // sizes[-1] * across
-    part = min(positions, 4 * engine.ROUNDS // segment)  # of the kernel's positions, that a launch adds up
-    grid = engine.grid(traits, segments, max(1, 4 * engine.ROUNDS // (part * segment * traits.lanes)))
-    for begin in range(0, positions, part):
-        end = min(positions, begin + part)
-        launch(*grid, buffer, data.buffer, data.offset, segments, across, begin, end, *geometry.arguments())
-    return result.place(buffer, compact(result.shape))
+    size = output_size if isinstance(output_size, (tuple, list)) else (output_size,)
+    shape = geometry("col2im", tuple(int(n) for n in size), kernel, stride, dilate, pad)
+    window, places = prod(shape.window), prod(shape.places)
+    if data.ndim != 3 or data.shape[1] % window or data.shape[2] != places:
+        raise ShapeError(f"col2im: data of shape {data.shape}, but for these attributes it must be (batch, channels * {window}, {places})")
+    batch, channels = data.shape[0], data.shape[1] // window
+    return images_of(registry["reshape"](data, shape=(batch, channels, window, places)), shape)

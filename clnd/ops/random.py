@@ -38,6 +38,8 @@ class Generator:
     ----------
     seed : int
         Only its lower 64 bits count.
+    offset : int
+        Blocks that are used already: what `take` has given makes a generator that gives the same numbers again.
 
     Examples
     --------
@@ -48,9 +50,10 @@ class Generator:
 
     __slots__ = ("_lock", "_offset", "_seed")
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, offset: int = 0) -> None:
         self._lock = threading.Lock()
         self.seed(seed)
+        self._offset = offset
 
     def seed(self, seed: int) -> None:
         """Start again, from another seed."""
@@ -153,6 +156,11 @@ def random_uniform(*, low: Any, high: Any, shape: Any, dtype: Any, device: Any, 
     if not np.isfinite(dtypes.to_scalar(last - first, _computed(dtype))):
         raise MXNetError(f"random_uniform: the interval from {low} to {high} is too long for {dtype}; draw from half of it and double that")
     return _draw("uniform", generator, shape, dtype, device, (kind, first), (kind, last))
+
+
+def uniform_blocks(size: int) -> int:
+    """How many blocks `random_uniform` takes from a generator for `size` numbers of float32."""
+    return -(-size // 4)
 
 
 @launched()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ops import cases_linalg, cases_losses, cases_shapes, cases_sorting
+from ops import cases_linalg, cases_losses, cases_networks, cases_shapes, cases_sorting
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
@@ -417,6 +417,7 @@ CASES = [
     *NETWORKS,
     *cases_linalg.CASES,
     *cases_losses.CASES,
+    *cases_networks.CASES,
     *cases_shapes.CASES,
     *cases_sorting.CASES,
 ]
@@ -441,4 +442,5 @@ ELSEWHERE = {
     "transfer": "test_operators.py, by itself: it takes two devices",
     **cases_linalg.ELSEWHERE,
     **cases_losses.ELSEWHERE,
+    **cases_networks.ELSEWHERE,
 }

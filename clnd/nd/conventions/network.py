@@ -38,3 +38,30 @@ def softmax(op: Operator) -> Convention:
         return value if dtype is None else registry["cast"](value, dtype=dtype)
 
     return function
+
+
+@convention("softmin")
+def softmin(op: Operator) -> Convention:
+    """`temperature`, and the result's `dtype`. MXNet's has no array of lengths."""
+
+    def function(data: Value, *, axis: int = -1, temperature: Any = None, dtype: Any = None, use_length: Any = False) -> Any:
+        if use_length:
+            raise DTypeError("softmin: use_length is not possible, since it takes no lengths; use softmax of -data")
+        if temperature is not None and temperature != 1:
+            data = data / float(temperature)
+        value = op(data, axis=axis)
+        return value if dtype is None else registry["cast"](value, dtype=dtype)
+
+    return function
+
+
+@convention("UpSampling")
+def upsampling(op: Operator) -> Convention:
+    """What tells how much memory to use does nothing."""
+
+    def function(
+        *data: Value, scale: int, num_filter: int = 0, sample_type: str, multi_input_mode: str = "concat", workspace: Any = None
+    ) -> Any:
+        return op(*data, scale=scale, num_filter=num_filter, sample_type=sample_type, multi_input_mode=multi_input_mode)
+
+    return function
