@@ -39,12 +39,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "max": ("max_axis",),
     "min": ("min_axis",),
     "flip": ("reverse",),
+    "add_n": ("ElementWiseSum",),
 }
 
 # Operators that only gradients and arrays themselves use.
 HIDDEN = {
     "matmul",
     "add_at",
+    "counts",
     "random_bits",
     "permutation",
     "full",
@@ -61,7 +63,9 @@ HIDDEN = {
 
 # Operators of `mx.nd.contrib`.
 CONTRIB = {
+    "allclose",
     "boolean_mask",
+    "div_sqrt_dim",
     "isfinite",
     "isinf",
     "isnan",

@@ -22,7 +22,7 @@ _NUMBERS = (bool, int, float, np.number, np.bool_)
 
 def wrap(op: Operator, name: str) -> Callable[..., Any]:
     """The function of `mx.nd` for an operator: arrays, then attributes by position or name, then `out` and `name`."""
-    call: Callable[..., Any] = CONVENTIONS.get(op.name, op)
+    call: Callable[..., Any] = CONVENTIONS.get(name) or CONVENTIONS.get(op.name, op)
     if call is op:
         arrays, attributes, variadic, required = op.names, op.attributes, op.variadic, op.required
     else:
@@ -30,6 +30,8 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
         arrays = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
         attributes = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         variadic, required = op.variadic, op.required
+    reads_out = "out" in attributes  # rather than only being written
+    attributes = {a: default for a, default in attributes.items() if a != "out"}
     order = list(attributes)
 
     def function(*args: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> Any:
@@ -56,6 +58,8 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
         for attribute, default in attributes.items():
             if default is inspect.Parameter.empty and attribute not in kwargs:
                 raise DTypeError(f"{function.__name__}: the attribute {attribute} must be given")
+        if reads_out:
+            kwargs["out"] = out.value if isinstance(out, NDArray) else None
         result = call(*values, **kwargs)
         del values  # a write into a part of `out` costs the part only if nobody refers to the whole
         return deliver(function.__name__, result, context, out)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ops import cases_reductions
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
@@ -406,10 +407,11 @@ NETWORKS = [
     ),
 ]
 
-CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS]
+CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS, *cases_reductions.CASES]
 
 # What has no cases here, and where it is tested.
 ELSEWHERE = {
+    **cases_reductions.ELSEWHERE,
     "arange": "test_operators.py, by itself: it takes no arrays",
     "cast": "test_operators.py, by itself: from every dtype to every other",
     "full": "test_operators.py, by itself: it takes no arrays",
