@@ -217,7 +217,7 @@ class Norm(Launched):
 
 
 @partial(Norm, grad=_norm_gradient, numpy=None)
-def norm(data: Value, *, ord: int = 2, axis: Any = None, out_dtype: Any = None, keepdims: bool = False) -> Value:
+def norm(data: Value, *, ord: int = 2, axis: Any = None, keepdims: bool = False) -> Value:
     """The 1-norm (sum of magnitudes) or 2-norm (root of the sum of squares, none of which overflows) along `axis`, which may be several.
 
     >>> from clnd import nd
@@ -226,8 +226,8 @@ def norm(data: Value, *, ord: int = 2, axis: Any = None, out_dtype: Any = None, 
     """
     if ord not in (1, 2):
         raise ShapeError(f"norm: ord must be 1 or 2, not {ord}")
-    dtype = dtypes.floating(data.dtype) if out_dtype is None else dtypes.as_dtype(out_dtype)
-    x = converted(data, dtypes.promote(dtypes.floating(data.dtype), dtypes.float32))
+    dtype = dtypes.floating(data.dtype)
+    x = converted(data, dtypes.promote(dtype, dtypes.float32))
     if ord == 1:
         return converted(sum(registry["abs"](x), axis=axis, keepdims=keepdims), dtype)
     scale = _scale(x, axis)
@@ -241,7 +241,7 @@ def _position(data: Value, fold: Any, axis: int | None, keepdims: bool) -> Value
         flat = registry["reshape"](data, shape=(data.size,))
         found = _position(flat, fold, 0, False)
         return registry["reshape"](found, shape=(1,) * data.ndim) if keepdims else found
-    axis = normalize_axis("argmax", axis, data.ndim)
+    axis = normalize_axis(f"arg{fold.name}", axis, data.ndim)
     n = data.shape[axis]
     best = fold(data, axis=axis, keepdims=True)
     count = registry["arange"](start=0, step=1, count=n, dtype=dtypes.int64, device=data.device)

@@ -84,6 +84,11 @@ def test_norms_of_every_axis_and_dtype():
     assert nd.norm(x, axis=()).shape == (1,)
     assert nd.norm(x, keepdims=True, out_dtype="float16").dtype == np.float16
     assert nd.norm(x, ord=1, axis=(0, 1), out_dtype="int32").asnumpy().tolist() == [7]
+    x.attach_grad()
+    with autograd.record():
+        y = nd.norm(x, out_dtype="float16")
+    y.backward()
+    np.testing.assert_allclose(x.grad.asnumpy(), [[0.6, -0.8]], rtol=1e-6)
     with pytest.raises(mx.MXNetError, match="ord must be 1 or 2, not 3"):
         nd.norm(x, ord=3)
 
@@ -268,3 +273,5 @@ def test_methods():
     assert not {"counts", "allclose", "div_sqrt_dim"} & set(dir(nd))
     with pytest.raises(mx.MXNetError, match="out of bounds"):
         nd.argmax_channel(x[0])
+    with pytest.raises(mx.MXNetError, match=r"axis is \(0, 1\), but must be a single number"):
+        nd.argmax(x, axis=(0, 1))

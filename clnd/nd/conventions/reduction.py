@@ -7,7 +7,7 @@ from typing import Any
 from clnd.engine import Value, dtypes
 from clnd.errors import MXNetError
 from clnd.ops import Operator, registry
-from clnd.ops.declare import normalize_axes
+from clnd.ops.declare import converted, normalize_axes
 
 from .declare import Convention, at_least_1d, convention
 
@@ -31,7 +31,7 @@ def reduction(op: Operator) -> Convention:
         more = {"dtype": data.dtype} if "dtype" in op.attributes and data.dtype != dtypes.bool_ else {}
         value = op(data, axis=axes, keepdims=bool(keepdims), **more)
         if value.dtype != data.dtype and data.dtype != dtypes.bool_:
-            value = registry["cast"](value, dtype=data.dtype)
+            value = converted(value, data.dtype)
         return at_least_1d(value)
 
     return function
@@ -39,11 +39,14 @@ def reduction(op: Operator) -> Convention:
 
 @convention("norm")
 def norm(op: Operator) -> Convention:
-    """(1,) for a single number; () for all axes."""
+    """(1,) for a single number; () for all axes; computed in `out_dtype` if that is wider, and given in it."""
 
     def function(data: Value, *, ord: Any = 2, axis: Any = None, out_dtype: Any = None, keepdims: Any = False) -> Any:
+        dtype = dtypes.floating(data.dtype) if out_dtype is None else dtypes.as_dtype(out_dtype)
+        if dtypes.category(dtype) == "float":
+            data = converted(data, dtypes.promote(dtypes.floating(data.dtype), dtype))
         axes = excluded("norm", axis, data.ndim, False)
-        return at_least_1d(op(data, ord=ord, axis=axes, out_dtype=out_dtype, keepdims=bool(keepdims)))
+        return at_least_1d(converted(op(data, ord=ord, axis=axes, keepdims=bool(keepdims)), dtype))
 
     return function
 
@@ -63,7 +66,7 @@ def channel(op: Operator) -> Convention:
     """Positions are float32."""
 
     def function(data: Value) -> Any:
-        return registry["cast"](op(data), dtype=dtypes.float32)
+        return converted(op(data), dtypes.float32)
 
     return function
 
@@ -74,14 +77,14 @@ def moments(op: Operator) -> Convention:
 
     def function(data: Value, *, axes: Any = None, keepdims: Any = False) -> Any:
         found: Any = op(data, axes=excluded("moments", axes, data.ndim, False), keepdims=bool(keepdims))
-        return [at_least_1d(registry["cast"](x, dtype=data.dtype)) for x in found]
+        return [at_least_1d(x if data.dtype == dtypes.bool_ else converted(x, data.dtype)) for x in found]
 
     return function
 
 
 def _finite(found: Value, init_output: Any, out: Value | None) -> Value:
     """1 or 0 as float32. Without `init_output` what `out` held has a say."""
-    answer = registry["reshape"](registry["cast"](found, dtype=dtypes.float32), shape=(1,))
+    answer = registry["reshape"](converted(found, dtypes.float32), shape=(1,))
     return answer if init_output or out is None else answer * out
 
 
