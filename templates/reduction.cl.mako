@@ -20,8 +20,6 @@
     )
     T, M = module.vector(compute, lanes), module.vector(mask, lanes)
     half = "half" in storages or any("round_half" in code for _, _, code in lines) or "round_half" in convert or "round_half" in value
-    # How many elements are summed plainly before their sum joins the compensated total.
-    block = 16
     lane_numbers = f"({M})({', '.join(str(i) for i in range(lanes))})"
 %>\
 ${common.head(storages, computes, fp64)}\
@@ -37,6 +35,13 @@ ${functions.needed(lines, lanes)}\
 inline ${T} join(${T} a, ${T} b) { return ${join}; }
 % if lanes > 1:
 inline ${compute} join_one(${compute} a, ${compute} b) { return ${join_one}; }
+% endif
+% if compensated:
+// Neumaier's sum: what rounding takes from a + b is summed on its own. An infinite sum has lost nothing; then this is NaN, and stays it.
+inline ${T} lost_by(${T} a, ${T} b) { return fabs(a) >= fabs(b) ? (a - (a + b)) + b : (b - (a + b)) + a; }
+% if lanes > 1:
+inline ${compute} lost_by_one(${compute} a, ${compute} b) { return fabs(a) >= fabs(b) ? (a - (a + b)) + b : (b - (a + b)) + a; }
+% endif
 % endif
 
 ## The elements of one run into `value`; `shift` holds how far the step axes have moved each array.
@@ -58,36 +63,25 @@ ${common.store(z, variable, "at", dims, index, lanes, f" + {z.name}_shift")}\
 % endfor
 </%def>\
 <%def name="begin_total()">\
-        ${T} total = (${T})(${identity})${f", lost = ({T})(0), some = ({T})(0)" if compensated else ""};
-% if compensated:
-        int summed = 0;
-% endif
-</%def>\
-## Neumaier's sum: what adding to the total rounds away is summed on its own. An infinite total has lost nothing.
-<%def name="carry()">\
-                const ${T} larger = total + some;
-                lost += fabs(total) >= fabs(some) ? (total - larger) + some : (some - larger) + total;
-                total = larger;
-                some = (${T})(0);
-                summed = 0;
+        ${T} total = (${T})(${identity})${f", lost = ({T})(0)" if compensated else ""};
 </%def>\
 <%def name="add_value(element)">\
 % if compensated:
-            some += ${element};
-            if (++summed == ${block}) {
-${carry()}\
-            }
-% else:
+            lost += lost_by(total, ${element});
+% endif
             total = join(total, ${element});
+</%def>\
+<%def name="end_total(total='total', lost='lost')">\
+% if compensated:
+        ${total} = ${lost} == ${lost} ? ${total} + ${lost} : ${total};
 % endif
 </%def>\
-<%def name="end_total()">\
+## Join the totals of all lanes in the first.
+<%def name="join_lanes(one)">\
 % if compensated:
-        {
-${carry()}\
-            total = lost == lost ? total + lost : total;
-        }
+            lane_lost[lane] += lane_lost[lane + width] + lost_by${one}(lane_totals[lane], lane_totals[lane + width]);
 % endif
+            lane_totals[lane] = join${one}(lane_totals[lane], lane_totals[lane + width]);
 </%def>\
 
 __kernel void ${name}(
@@ -101,7 +95,7 @@ __kernel void ${name}(
     const ${index} from = min(length, segment * part), to = min(length, from + part);
 % if inner:
 % if schedule == "gpu":
-    __local ${compute} lane_totals[${group}];
+    __local ${compute} lane_totals[${group}]${f", lane_lost[{group}]" if compensated else ""};
     const int lane = get_local_id(0);
     for (${index} o = get_group_id(0); o < keep; o += get_num_groups(0)) {
 % else:
@@ -120,13 +114,18 @@ ${common.unravel("at", "k", "n", dims, index)}\
 ${element()}\
 ${add_value("value")}\
         }
-${end_total()}\
         lane_totals[lane] = total;
+% if compensated:
+        lane_lost[lane] = lost;
+% endif
         for (int width = ${group // 2}; width > 0; width /= 2) {
             barrier(CLK_LOCAL_MEM_FENCE);
-            if (lane < width) lane_totals[lane] = join(lane_totals[lane], lane_totals[lane + width]);
+            if (lane < width) {
+${join_lanes("")}\
+            }
         }
         if (lane == 0) {
+${end_total("lane_totals[0]", "lane_lost[0]")}\
             const ${compute} x = lane_totals[0];
             put_${result}(out, segment * keep + o, ${convert});
         }
@@ -150,14 +149,23 @@ ${add_value("counted")}\
 ${common.advance("k", "n", dims, lanes)}\
 % endif
         }
-${end_total()}\
 % if lanes > 1:
-        ${compute} lane_totals[${lanes}];
-        for (int lane = 0; lane < ${lanes}; lane++) lane_totals[lane] = ((${compute} *)&total)[lane];
-        for (int width = ${lanes // 2}; width > 0; width /= 2)
-            for (int lane = 0; lane < width; lane++) lane_totals[lane] = join_one(lane_totals[lane], lane_totals[lane + width]);
+        ${compute} lane_totals[${lanes}]${f", lane_lost[{lanes}]" if compensated else ""};
+        for (int lane = 0; lane < ${lanes}; lane++) {
+            lane_totals[lane] = ((${compute} *)&total)[lane];
+% if compensated:
+            lane_lost[lane] = ((${compute} *)&lost)[lane];
+% endif
+        }
+        for (int width = ${lanes // 2}; width > 0; width /= 2) {
+            for (int lane = 0; lane < width; lane++) {
+${join_lanes("_one")}\
+            }
+        }
+${end_total("lane_totals[0]", "lane_lost[0]")}\
         const ${compute} x = lane_totals[0];
 % else:
+${end_total()}\
         const ${compute} x = total;
 % endif
         put_${result}(out, segment * keep + o, ${convert});

@@ -43,6 +43,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "broadcast_axis": ("broadcast_axes",),
     "SoftmaxOutput": ("Softmax",),
     "CTCLoss": ("ctc_loss",),
+    "add_n": ("ElementWiseSum",),
 }
 
 # What a function's arrays are called, where that is not as in the operator's declaration.
@@ -64,6 +65,7 @@ HIDDEN = {
     "pooled_sum",
     "unpooled",
     "unpooled_sum",
+    "counts",
     "random_bits",
     "permutation",
     "sorted_places",
@@ -100,7 +102,9 @@ CONTRIB = {
     "arange_like",
     "interleaved_matmul_selfatt_qk",
     "interleaved_matmul_selfatt_valatt",
+    "allclose",
     "boolean_mask",
+    "div_sqrt_dim",
     "isfinite",
     "isinf",
     "isnan",

@@ -23,7 +23,7 @@ _NUMBERS = (bool, int, float, np.number, np.bool_)
 
 def wrap(op: Operator, name: str) -> Callable[..., Any]:
     """The function of `mx.nd` for an operator: arrays, then attributes by position or name, then `out` and `name`."""
-    call: Callable[..., Any] = CONVENTIONS.get(op.name, op)
+    call: Callable[..., Any] = CONVENTIONS.get(name) or CONVENTIONS.get(op.name, op)
     if call is op:
         arrays, attributes, variadic, required = op.names, op.attributes, op.variadic, op.required
     else:
@@ -34,6 +34,8 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
     arrays = PARAMETERS.get(name, arrays)
     random = "generator" in attributes  # which the context gives, not the user
     attributes = {attribute: default for attribute, default in attributes.items() if attribute != "generator"}
+    reads_out = "out" in attributes  # rather than only being written
+    attributes = {a: default for a, default in attributes.items() if a != "out"}
     order = list(attributes)
 
     def function(*args: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> Any:
@@ -64,6 +66,8 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
             from clnd.random import generator
 
             kwargs["generator"] = generator(context)
+        if reads_out:
+            kwargs["out"] = out.value if isinstance(out, NDArray) else None
         result = call(*values, **kwargs)
         del values  # a write into a part of `out` costs the part only if nobody refers to the whole
         return deliver(function.__name__, result, context, out)

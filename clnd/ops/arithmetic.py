@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -9,8 +12,9 @@ import numpy as np
 
 from clnd import engine
 from clnd.engine import Expression, Value, dtypes
+from clnd.errors import ShapeError
 
-from .declare import Elementwise, composed, elementwise, registry, zero
+from .declare import Elementwise, composed, converted, elementwise, registry, zero
 
 # Integer division: OpenCL leaves division by zero and of the smallest integer by -1 undefined, so neither reaches the device.
 _DIVISOR = "(((rhs == (T)(0)) | (rhs == (T)(-1))) ? (T)(1) : rhs)"
@@ -335,6 +339,51 @@ def where(condition: Any, x: Any, y: Any) -> None:
     >>> nd.where(nd.array([1, 0]), nd.array([1, 2]), nd.array([10, 20])).asnumpy()
     array([ 1., 20.], dtype=float32)
     """
+
+
+TOGETHER = 16  # arrays that `add_n` adds up in one kernel
+
+
+def _tree(values: Sequence[Value]) -> Value:
+    """Sums of sums, so that few roundings lie between an element and the result."""
+    if len(values) == 1:
+        return values[0]
+    half = len(values) // 2
+    return _tree(values[:half]) + _tree(values[half:])
+
+
+@composed(numpy=lambda *args: functools.reduce(np.add, args), methods=[])
+def add_n(*args: Value) -> Value:
+    """The sum of any number of arrays of one shape. float16 is rounded once.
+
+    >>> from clnd import nd
+    >>> nd.add_n(nd.array([1, 2]), nd.array([10, 20]), nd.array([100, 200])).asnumpy()
+    array([111., 222.], dtype=float32)
+    """
+    if any(x.shape != args[0].shape for x in args):
+        raise ShapeError(f"add_n: the arrays have shapes {', '.join(str(x.shape) for x in args)}, which must be one")
+    dtype = functools.reduce(dtypes.promote, (x.dtype for x in args))
+    values = [converted(x, dtypes.float32 if dtype == dtypes.float16 else dtype) for x in args]
+    total = _tree(values[:TOGETHER])
+    for i in range(TOGETHER, len(values), TOGETHER - 1):
+        engine.evaluate(total)
+        total = total + _tree(values[i : i + TOGETHER - 1])
+    return converted(total, dtype)
+
+
+@composed(numpy=lambda data: data / np.sqrt(data.shape[-1]), methods=[])
+def div_sqrt_dim(data: Value) -> Value:
+    """The elements divided by the square root of the size of the last axis; of integers as float32.
+
+    >>> from clnd import nd
+    >>> nd.contrib.div_sqrt_dim(nd.array([[2, 4, 6, 8]])).asnumpy()
+    array([[1., 2., 3., 4.]], dtype=float32)
+    """
+    if not data.ndim:
+        raise ShapeError("div_sqrt_dim: an array without axes has no last one")
+    dtype = dtypes.floating(data.dtype)
+    x = converted(data, dtypes.promote(dtype, dtypes.float32))  # beside float16 the root would be rounded, too
+    return converted(x / math.sqrt(data.shape[-1] or 1), dtype)
 
 
 class Cast(Elementwise):

@@ -246,7 +246,10 @@ def normalize_axes(name: str, axis: int | Sequence[int] | None, ndim: int) -> tu
 
 def normalize_axis(name: str, axis: int, ndim: int) -> int:
     """One axis as a non-negative number."""
-    return normalize_axes(name, axis, ndim)[0]
+    axes = normalize_axes(name, axis, ndim)
+    if len(axes) != 1:
+        raise ShapeError(f"{name}: the axis is {axis}, but must be a single number")
+    return axes[0]
 
 
 def broadcast_shapes(name: str, shapes: Sequence[Shape]) -> Shape:

@@ -124,6 +124,34 @@ def min(data: Any, *, axis: Any = None, keepdims: bool = False) -> None:
     """
 
 
+def _without_nan(data: Value, instead: int) -> Value:
+    if dtypes.category(data.dtype) != "float":
+        return data
+    return registry["where"](registry["isnan"](data), instead, data)
+
+
+@composed(numpy=np.nansum)
+def nansum(data: Value, *, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Value:
+    """Sum along `axis` of what is a number: NaN counts as 0, and gets no gradient.
+
+    >>> from clnd import nd
+    >>> nd.nansum(nd.array([[1, float("nan")], [3, 4]]), axis=0).asnumpy()
+    array([4., 4.], dtype=float32)
+    """
+    return sum(_without_nan(data, 0), axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+@composed(numpy=np.nanprod, domain=(0.5, 1.5))
+def nanprod(data: Value, *, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Value:
+    """Product along `axis` of what is a number: NaN counts as 1, and gets no gradient.
+
+    >>> from clnd import nd
+    >>> nd.nanprod(nd.array([[2, float("nan")], [3, 4]]), axis=0).asnumpy()
+    array([6., 4.], dtype=float32)
+    """
+    return prod(_without_nan(data, 1), axis=axis, keepdims=keepdims, dtype=dtype)
+
+
 @composed(numpy=np.mean)
 def mean(data: Value, *, axis: Any = None, keepdims: bool = False) -> Value:
     """Mean along `axis`; of integers as float32.
@@ -139,10 +167,43 @@ def mean(data: Value, *, axis: Any = None, keepdims: bool = False) -> Value:
     return registry["cast"](sum(data, axis=axis, keepdims=keepdims, dtype=wide) / float(count), dtype=dtype)
 
 
+@composed(numpy=None, methods=[])
+def moments(data: Value, *, axes: Any = None, keepdims: bool = False) -> list[Value]:
+    """Mean and variance along `axes` (None for all); of integers as float32.
+
+    >>> from clnd import nd
+    >>> mean, variance = nd.moments(nd.array([[1, 2], [3, 6]]), axes=0)
+    >>> mean.asnumpy(), variance.asnumpy()
+    (array([2., 4.], dtype=float32), array([1., 4.], dtype=float32))
+    """
+    dtype = dtypes.floating(data.dtype)
+    x = converted(data, dtypes.promote(dtype, dtypes.float32))
+    centre = mean(x, axis=axes, keepdims=True)
+    variance = mean(registry["square"](x - centre), axis=axes, keepdims=keepdims)
+    if not keepdims:
+        centre = registry["reshape"](centre, shape=variance.shape)
+    return [converted(centre, dtype), converted(variance, dtype)]
+
+
+def _scale(x: Value, axis: Any) -> Value | float:
+    """A power of two that keeps the squares of the largest elements from overflow and underflow."""
+    if not x.size:
+        return 1.0
+    where, largest = registry["where"], max(registry["abs"](x), axis=axis, keepdims=True)
+    edge, factor = (2.0**50, 2.0**80) if x.dtype == dtypes.float32 else (2.0**400, 2.0**700)
+    large, small = registry["greater"](largest, edge), registry["less"](largest, 1 / edge)
+    return where(large, 1 / factor, where(small, factor, registry["ones_like"](largest)))
+
+
 def _norm_gradient(dz: Value, z: Value, data: Value, ord: int) -> Value:
     if ord == 1:
         return dz * registry["sign"](data)
     return dz * registry["where"](registry["equal"](z, 0), 0, data / z)
+
+
+def _folded(data: Value, axis: Any, keepdims: bool) -> Shape:
+    axes = normalize_axes("norm", axis, data.ndim)
+    return tuple(1 if i in axes else n for i, n in enumerate(data.shape) if keepdims or i not in axes)
 
 
 class Norm(Launched):
@@ -156,8 +217,8 @@ class Norm(Launched):
 
 
 @partial(Norm, grad=_norm_gradient, numpy=None)
-def norm(data: Value, *, ord: int = 2, axis: Any = None, out_dtype: Any = None, keepdims: bool = False) -> Value:
-    """The 1-norm (sum of magnitudes) or 2-norm (root of the sum of squares) along `axis`.
+def norm(data: Value, *, ord: int = 2, axis: Any = None, keepdims: bool = False) -> Value:
+    """The 1-norm (sum of magnitudes) or 2-norm (root of the sum of squares, none of which overflows) along `axis`, which may be several.
 
     >>> from clnd import nd
     >>> nd.norm(nd.array([3, 4])).asnumpy()
@@ -165,11 +226,13 @@ def norm(data: Value, *, ord: int = 2, axis: Any = None, out_dtype: Any = None, 
     """
     if ord not in (1, 2):
         raise ShapeError(f"norm: ord must be 1 or 2, not {ord}")
-    dtype = dtypes.floating(data.dtype) if out_dtype is None else dtypes.as_dtype(out_dtype)
-    x = converted(data, dtypes.promote(dtypes.floating(data.dtype), dtypes.float32))
+    dtype = dtypes.floating(data.dtype)
+    x = converted(data, dtypes.promote(dtype, dtypes.float32))
     if ord == 1:
         return converted(sum(registry["abs"](x), axis=axis, keepdims=keepdims), dtype)
-    return converted(registry["sqrt"](sum(x * x, axis=axis, keepdims=keepdims)), dtype)
+    scale = _scale(x, axis)
+    root = registry["sqrt"](sum(registry["square"](x * scale), axis=axis, keepdims=True)) / scale
+    return converted(registry["reshape"](root, shape=_folded(data, axis, keepdims)), dtype)
 
 
 def _position(data: Value, fold: Any, axis: int | None, keepdims: bool) -> Value:
@@ -178,7 +241,7 @@ def _position(data: Value, fold: Any, axis: int | None, keepdims: bool) -> Value
         flat = registry["reshape"](data, shape=(data.size,))
         found = _position(flat, fold, 0, False)
         return registry["reshape"](found, shape=(1,) * data.ndim) if keepdims else found
-    axis = normalize_axis("argmax", axis, data.ndim)
+    axis = normalize_axis(f"arg{fold.name}", axis, data.ndim)
     n = data.shape[axis]
     best = fold(data, axis=axis, keepdims=True)
     count = registry["arange"](start=0, step=1, count=n, dtype=dtypes.int64, device=data.device)
@@ -209,3 +272,77 @@ def argmin(data: Value, *, axis: int | None = None, keepdims: bool = False) -> V
     array([0., 1.], dtype=float32)
     """
     return _position(data, min, axis, keepdims)
+
+
+@composed(numpy=lambda data: np.argmax(data, 1))
+def argmax_channel(data: Value) -> Value:
+    """Where the largest element along axis 1 stands: the `argmax` of each row.
+
+    >>> from clnd import nd
+    >>> nd.argmax_channel(nd.array([[1, 3], [4, 2]])).asnumpy()
+    array([1., 0.], dtype=float32)
+    """
+    return argmax(data, axis=1)
+
+
+# Questions to whole arrays.
+
+
+def _all(truths: Value) -> Value:
+    return min(truths) if truths.size else registry["full"](shape=(), value=True, dtype=dtypes.bool_, device=truths.device)
+
+
+@composed(numpy=lambda data: np.all(np.isfinite(data)), methods=[])
+def all_finite(data: Value) -> Value:
+    """Is every element a finite number?
+
+    >>> from clnd import nd
+    >>> nd.all_finite(nd.array([1, 2])).asnumpy(), nd.all_finite(nd.array([1, float("nan")])).asnumpy()
+    (array([1.], dtype=float32), array([0.], dtype=float32))
+    """
+    return _all(registry["isfinite"](data))
+
+
+@composed(numpy=lambda *data: np.all([np.all(np.isfinite(x)) for x in data]), methods=[])
+def multi_all_finite(*data: Value) -> Value:
+    """Is every element of every array a finite number?
+
+    >>> from clnd import nd
+    >>> nd.multi_all_finite(nd.array([1, 2]), nd.array([3]), num_arrays=2).asnumpy()
+    array([1.], dtype=float32)
+    """
+    return min(registry["stack"](*(all_finite(x) for x in data)))
+
+
+@composed(numpy=lambda *data: np.array([np.sum(np.square(x, dtype=np.float32)) for x in data]), methods=[])
+def multi_sum_sq(*data: Value) -> Value:
+    """The sum of squares of each array, as float32.
+
+    >>> from clnd import nd
+    >>> nd.multi_sum_sq(nd.array([1, 2]), nd.array([3]), num_arrays=2).asnumpy()
+    array([5., 9.], dtype=float32)
+    """
+    return registry["stack"](*(sum(registry["square"](converted(x, dtypes.float32))) for x in data))
+
+
+@composed(numpy=np.allclose, methods=[])
+def allclose(a: Value, b: Value, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = True) -> Value:
+    """Is every element of `a` as good as that of `b`: not farther off than `atol + rtol * abs(b)`, or the same infinity?
+
+    Parameters
+    ----------
+    equal_nan : bool
+        Is NaN as good as NaN?
+
+    >>> from clnd import nd
+    >>> nd.contrib.allclose(nd.array([1, 2]), nd.array([1, 2.001]), rtol=0.01).asnumpy()
+    array(1, dtype=uint8)
+    """
+    common = dtypes.promote(dtypes.promote(a.dtype, b.dtype), dtypes.float32)
+    a, b = converted(a, common), converted(b, common)
+    both, either = registry["logical_and"], registry["logical_or"]
+    near = registry["less_equal"](registry["abs"](a - b), atol + rtol * registry["abs"](b))
+    good = either(registry["equal"](a, b), both(near, registry["isfinite"](b)))
+    if equal_nan:
+        good = either(good, both(registry["isnan"](a), registry["isnan"](b)))
+    return _all(good)

@@ -18,6 +18,9 @@ inline void store_float(__global float *p, float8 v, int count)
 
 inline float8 join(float8 a, float8 b) { return a + b; }
 inline float join_one(float a, float b) { return a + b; }
+// Neumaier's sum: what rounding takes from a + b is summed on its own. An infinite sum has lost nothing; then this is NaN, and stays it.
+inline float8 lost_by(float8 a, float8 b) { return fabs(a) >= fabs(b) ? (a - (a + b)) + b : (b - (a + b)) + a; }
+inline float lost_by_one(float a, float b) { return fabs(a) >= fabs(b) ? (a - (a + b)) + b : (b - (a + b)) + a; }
 
 __kernel void multiply_exp_sum__float32_1d(
     __global float *out,
@@ -44,8 +47,7 @@ __kernel void multiply_exp_sum__float32_1d(
         }
         const int a0_shift = i0 * a0_s0;
         const int a1_shift = i0 * a1_s0;
-        float8 total = (float8)(0), lost = (float8)(0), some = (float8)(0);
-        int summed = 0;
+        float8 total = (float8)(0), lost = (float8)(0);
         for (int at = from; at < to; at += 8) {
             const int count = (int)min((int)8, to - at);
             const float8 a0 = load_float(a0_data + a0_start + a0_shift + at, count);
@@ -55,27 +57,21 @@ __kernel void multiply_exp_sum__float32_1d(
             const float8 value = t1;
             float8 counted = value;
             if (count < 8) counted = (int8)(0, 1, 2, 3, 4, 5, 6, 7) < (int8)(count) ? value : (float8)(0);
-            some += counted;
-            if (++summed == 16) {
-                const float8 larger = total + some;
-                lost += fabs(total) >= fabs(some) ? (total - larger) + some : (some - larger) + total;
-                total = larger;
-                some = (float8)(0);
-                summed = 0;
+            lost += lost_by(total, counted);
+            total = join(total, counted);
+        }
+        float lane_totals[8], lane_lost[8];
+        for (int lane = 0; lane < 8; lane++) {
+            lane_totals[lane] = ((float *)&total)[lane];
+            lane_lost[lane] = ((float *)&lost)[lane];
+        }
+        for (int width = 4; width > 0; width /= 2) {
+            for (int lane = 0; lane < width; lane++) {
+                lane_lost[lane] += lane_lost[lane + width] + lost_by_one(lane_totals[lane], lane_totals[lane + width]);
+                lane_totals[lane] = join_one(lane_totals[lane], lane_totals[lane + width]);
             }
         }
-        {
-            const float8 larger = total + some;
-            lost += fabs(total) >= fabs(some) ? (total - larger) + some : (some - larger) + total;
-            total = larger;
-            some = (float8)(0);
-            summed = 0;
-            total = lost == lost ? total + lost : total;
-        }
-        float lane_totals[8];
-        for (int lane = 0; lane < 8; lane++) lane_totals[lane] = ((float *)&total)[lane];
-        for (int width = 4; width > 0; width /= 2)
-            for (int lane = 0; lane < width; lane++) lane_totals[lane] = join_one(lane_totals[lane], lane_totals[lane + width]);
+        lane_totals[0] = lane_lost[0] == lane_lost[0] ? lane_totals[0] + lane_lost[0] : lane_totals[0];
         const float x = lane_totals[0];
         put_float(out, segment * keep + o, x);
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ops import cases_linalg, cases_losses, cases_networks, cases_shapes, cases_sorting
+from ops import cases_linalg, cases_losses, cases_networks, cases_reductions, cases_shapes, cases_sorting
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
@@ -55,8 +55,8 @@ def norm(data: Array, ord: int = 2, axis: Any = None, keepdims: bool = False) ->
     return np.sqrt(np.sum(np.square(data), axis=axis, keepdims=keepdims))
 
 
-# What a compensated sum rounds: 16 elements are added up plainly before the rest of their sum joins the total.
-SUM = 18
+# What a compensated sum rounds: the sums of segments, and the result.
+SUM = 3
 FEW: list[Call] = [(((5, 7),), {"axis": 1}), (((3, 4, 5),), {"axis": (0, 2)}), (((),), {})]
 NOT_LARGE = [call for call in FOLDED if call[0] != ((LARGE,),)]
 REDUCTIONS = [
@@ -418,12 +418,14 @@ CASES = [
     *cases_linalg.CASES,
     *cases_losses.CASES,
     *cases_networks.CASES,
+    *cases_reductions.CASES,
     *cases_shapes.CASES,
     *cases_sorting.CASES,
 ]
 
 # What has no cases here, and where it is tested.
 ELSEWHERE = {
+    **cases_reductions.ELSEWHERE,
     "arange": "test_operators.py, by itself: it takes no arrays",
     "cast": "test_operators.py, by itself: from every dtype to every other",
     "full": "test_operators.py, by itself: it takes no arrays",

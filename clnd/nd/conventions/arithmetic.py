@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from clnd.engine import Value, dtypes
+from clnd.errors import ShapeError
 from clnd.ops import Operator, registry
 
-from .declare import Convention, convention, scalar_for
+from .declare import CONVENTIONS, Convention, convention, scalar_for
 
 
 def _typed(lhs: Any, rhs: Any) -> tuple[Any, Any]:
@@ -53,8 +54,8 @@ def comparison(op: Operator) -> Convention:
     return function
 
 
-@convention("logical_not")
-def negation(op: Operator) -> Convention:
+@convention("logical_not", "isnan", "isinf", "isfinite")
+def question(op: Operator) -> Convention:
     """The answer is 0 or 1 in the operand's dtype."""
 
     def function(data: Value) -> Any:
@@ -74,3 +75,28 @@ def nearest(op: Operator) -> Convention:
         return registry["where"](registry["less_equal"](data - below, above - data), below, above)
 
     return function
+
+
+def _of_one_shape(name: str, call: Convention) -> Convention:
+    """The operators that do not broadcast."""
+
+    def function(lhs: Any, rhs: Any) -> Any:
+        shapes = [x.shape for x in (lhs, rhs) if isinstance(x, Value)]
+        if shapes[0] != shapes[-1]:
+            raise ShapeError(
+                f"{name}: the shapes {shapes[0]} and {shapes[1]} are not the same; {name.replace('elemwise', 'broadcast')} broadcasts"
+            )
+        return call(lhs, rhs)
+
+    return function
+
+
+for _name, _operator in {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide"}.items():
+    CONVENTIONS[f"elemwise_{_name}"] = _of_one_shape(f"elemwise_{_name}", CONVENTIONS[_operator])
+
+
+def _power(base: Any, exp: Any) -> Any:
+    return CONVENTIONS["broadcast_power"](base, exp)
+
+
+CONVENTIONS["broadcast_power"], CONVENTIONS["power"] = CONVENTIONS["power"], _power
