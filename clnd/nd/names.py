@@ -57,10 +57,20 @@ HIDDEN = {
     "softrelu",
     "digamma",
     "polygamma",
+    "correlation",
+    "correlation_back",
+    "correlation_slope",
+    "resample",
+    "resample_back",
+    "resample_weights",
+    "roi_places",
 }
 
 # Operators of `mx.nd.contrib`.
 CONTRIB = {
+    "AdaptiveAvgPooling2D",
+    "BilinearResize2D",
+    "ROIAlign",
     "boolean_mask",
     "isfinite",
     "isinf",
