@@ -63,6 +63,7 @@ HIDDEN = {
     "resample",
     "resample_back",
     "resample_weights",
+    "nms_order",
     "roi_places",
 }
 
@@ -71,6 +72,8 @@ CONTRIB = {
     "AdaptiveAvgPooling2D",
     "BilinearResize2D",
     "ROIAlign",
+    "box_iou",
+    "box_nms",
     "boolean_mask",
     "isfinite",
     "isinf",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from clnd import engine
 from clnd.engine import Value, dtypes
-from clnd.engine.layout import compact
-from clnd.errors import ShapeError
+from clnd.engine.layout import Layout, compact
+from clnd.errors import DTypeError, ShapeError
 
 from .declare import composed, converted, launched, registry
-from .sampling import apart, between, count, many, of_images, pair, parts, resample, wide
+from .sampling import apart, between, count, every, many, of_images, pair, parts, resample, wide
 
 # --- regions ---
 
@@ -156,3 +157,212 @@ def ROIAlign(
     wy, y = _bins(top, bottom, data.shape[2], height, 2, samples, bool(aligned))
     wx, x = _bins(left, right, data.shape[3], width, 3, samples, bool(aligned))
     return converted(resample(data, wy, wx, y, x, batch, sections=bool(position_sensitive)), dtype)
+
+
+# --- boxes ---
+
+FORMATS = ("corner", "center")
+
+
+def _format(name: str, attribute: str, given: str) -> bool:
+    """Is it the format of centres?"""
+    if given not in FORMATS:
+        raise DTypeError(f"{name}: {attribute} {given!r} is neither 'corner' nor 'center'")
+    return given == "center"
+
+
+def _corners(boxes: Value, centred: bool) -> tuple[list[Value], list[Value]]:
+    """The lower and the upper ends, along both axes."""
+    x, y, right, bottom = apart(boxes, boxes.ndim - 1)
+    if not centred:
+        return [x, y], [right, bottom]
+    return [x - right / 2, y - bottom / 2], [x + right / 2, y + bottom / 2]
+
+
+def _overlap(low: Value, high: Value) -> Value:
+    return registry["maximum"](high - low, 0)
+
+
+@composed(numpy=None, methods=[])
+def box_iou(lhs: Value, rhs: Value, *, format: str = "corner") -> Value:
+    """The area that two boxes share, divided by that which they cover together: for each box of `lhs` with each of `rhs`.
+
+    Parameters
+    ----------
+    lhs, rhs : (..., 4)
+    format : {"corner", "center"}
+        "corner" for (left, top, right, bottom), "center" for (x, y, width, height).
+
+    >>> from clnd import nd
+    >>> nd.contrib.box_iou(nd.array([[0, 0, 2, 2]]), nd.array([[1, 0, 3, 2], [0, 0, 2, 2]])).asnumpy()
+    array([[0.33333334, 1.        ]], dtype=float32)
+    """
+    centred, shape = _format("box_iou", "format", format), lhs.shape[:-1] + rhs.shape[:-1]
+    for x in (lhs, rhs):
+        if x.ndim < 1 or x.shape[-1] != 4:
+            raise ShapeError(f"box_iou: boxes have four numbers along the last axis, not shape {x.shape}")
+    (lhs, rhs), dtype = wide(lhs, rhs)
+    lhs = registry["reshape"](lhs, shape=(lhs.size // 4, 1, 4))
+    rhs = registry["reshape"](rhs, shape=(1, rhs.size // 4, 4))
+    (low, high), (begin, end) = _corners(lhs, centred), _corners(rhs, centred)
+    shared, first, second = (
+        _overlap(*ends[0]) * _overlap(*ends[1])
+        for ends in (
+            [(registry["maximum"](low[i], begin[i]), registry["minimum"](high[i], end[i])) for i in range(2)],
+            [(low[i], high[i]) for i in range(2)],
+            [(begin[i], end[i]) for i in range(2)],
+        )
+    )
+    union = first + second - shared
+    covered = registry["greater"](union, 0)
+    ratio = registry["where"](covered, shared, 0) / registry["where"](covered, union, 1)
+    return converted(registry["reshape"](ratio, shape=shape), dtype)
+
+
+BLOCK = 64  # boxes that are judged among themselves by one work-item, after the better ones have judged them
+
+
+@launched(numpy=None, methods=[])
+def nms_order(
+    data: Value,
+    *,
+    overlap_thresh: float,
+    valid_thresh: float,
+    topk: int,
+    coord_start: int,
+    score_index: int,
+    id_index: int,
+    background_id: int,
+    force_suppress: bool,
+    centred: bool,
+) -> Value:
+    """The numbers of the boxes of `box_nms` that remain, (images, boxes): the best first, then -1."""
+    data = engine.gathered(data)
+    device, (images, boxes, size) = data.device, data.shape
+    storage = dtypes.INFO[data.dtype].storage
+    several = id_index >= 0 and not force_suppress
+    topk = boxes if topk < 0 else min(topk, boxes)
+    given = [data.buffer, data.offset, size, score_index, id_index, coord_start, background_id, several, topk, centred]
+    order, state, kept = (device.allocate(4 * images * n) for n in (boxes, boxes, boxes + 1))
+
+    def run(step: str, grid: Any, lower: int, upper: int, block: int = 0) -> None:
+        reads = step != "compact"
+        kernel = device.kernel(
+            "nms",
+            f"nms_{step}__{data.dtype}",
+            arguments=("buffer", *["long"] * 9, storage, storage) * reads + ("buffer",) * 3 + ("long",) * 5,
+            storage=storage,
+            step=step,
+        )
+        kernel(*grid, *[*given, valid_thresh, overlap_thresh] * reads, order, state, kept, images, boxes, block, lower, upper)
+
+    for lower, upper in parts(boxes, 1):
+        run("rank", many(device, images * boxes, upper - lower), lower, upper)
+    for block in range(0, boxes, BLOCK):
+        for lower, upper in parts(min(block, topk), 1) or [(0, 0)]:
+            run("others", ((BLOCK, images), None), lower, upper, block)
+        if block < topk:
+            run("block", ((images,), None), block, min(block + BLOCK, topk))
+    for lower, upper in parts(boxes, 1):
+        run("compact", ((images,), None), lower, upper)
+    result = Value((images, boxes), dtypes.int32, device)
+    return result.place(kept, Layout(result.shape, (boxes + 1, 1), 0))
+
+
+@composed(numpy=None, methods=[])
+def box_nms(
+    data: Value,
+    *,
+    overlap_thresh: float = 0.5,
+    valid_thresh: float = 0,
+    topk: int = -1,
+    coord_start: int = 2,
+    score_index: int = 1,
+    id_index: int = -1,
+    background_id: int = -1,
+    force_suppress: bool = False,
+    in_format: str = "corner",
+    out_format: str = "corner",
+) -> Value:
+    """Non-maximum suppression: the boxes that no better one overlaps too much, the best first, then rows of -1.
+
+    Gradients flow back to the rows that remain.
+
+    Parameters
+    ----------
+    data : (..., boxes, numbers)
+        The numbers of a box: a score, four coordinates, and what else there is.
+    overlap_thresh : float
+        From which overlap on (see `box_iou`) a box goes.
+    valid_thresh : float
+        Only boxes with a larger score count.
+    topk : int
+        How many of the best count; all if negative. For 0 `data` comes back as it is.
+    coord_start, score_index, id_index : int
+        Where the coordinates, the score and the class stand; a negative `id_index` for boxes without a class.
+    background_id : int
+        Boxes of this class do not count.
+    force_suppress : bool
+        Do boxes suppress those of other classes, too?
+    in_format, out_format : {"corner", "center"}
+        "corner" for (left, top, right, bottom), "center" for (x, y, width, height).
+
+    >>> from clnd import nd
+    >>> nd.contrib.box_nms(nd.array([[0, 0.5, 0, 0, 2, 2], [0, 0.9, 0, 0, 2, 3]])).asnumpy()
+    array([[ 0. ,  0.9,  0. ,  0. ,  2. ,  3. ],
+           [-1. , -1. , -1. , -1. , -1. , -1. ]], dtype=float32)
+    """
+    shape = data.shape
+    if data.ndim < 2:
+        raise ShapeError(f"box_nms: the last two axes of data are boxes and their numbers, but its shape is {shape}")
+    if dtypes.category(data.dtype) != "float":
+        raise DTypeError(f"box_nms: boxes are floats, not {data.dtype}; convert with astype('float32')")
+    if not (0 <= coord_start <= shape[-1] - 4 and 0 <= score_index < shape[-1] and id_index < shape[-1]):
+        raise ShapeError(
+            f"box_nms: coord_start {coord_start}, score_index {score_index} or id_index {id_index} is out of range for boxes of "
+            f"{shape[-1]} numbers"
+        )
+    centred, wanted = _format("box_nms", "in_format", in_format), _format("box_nms", "out_format", out_format)
+    if topk == 0 or data.size == 0:
+        return registry["alias"](data)
+    (boxes,), dtype = wide(data)
+    boxes = registry["reshape"](boxes, shape=(prod(shape[:-2]), *shape[-2:]))
+    order = nms_order(
+        boxes,
+        overlap_thresh=float(overlap_thresh),
+        valid_thresh=float(valid_thresh),
+        topk=int(topk),
+        coord_start=int(coord_start),
+        score_index=int(score_index),
+        id_index=int(id_index),
+        background_id=int(background_id),
+        force_suppress=bool(force_suppress),
+        centred=centred,
+    )
+    order = registry["reshape"](order, shape=(*order.shape, 1))
+    boxes = registry["where"](registry["less"](order, 0), -1, _converted(_rows(boxes, order), coord_start, centred, wanted))
+    return converted(registry["reshape"](boxes, shape=shape), dtype)
+
+
+def _rows(data: Value, order: Value) -> Value:
+    """The rows of each matrix in another order; zeros for a number that is none."""
+    images, n, size = data.shape
+    one = registry["full"](shape=(1,) * 5, value=1, dtype=data.dtype, device=data.device)
+    y = registry["reshape"](order, shape=(images, 1, n, 1, 1))
+    x = count(size, data, 3, dtype=dtypes.int32)
+    rows = resample(registry["expand_dims"](data, axis=1), one, one, y, x, every(data))
+    return registry["squeeze"](rows, axis=1)
+
+
+def _converted(boxes: Value, start: int, centred: bool, wanted: bool) -> Value:
+    """The boxes with their coordinates in the wanted format."""
+    if centred == wanted:
+        return boxes
+    cut, last = registry["slice_axis"], boxes.ndim - 1
+    low, high = _corners(cut(boxes, axis=last, begin=start, end=start + 4), centred)
+    if wanted:
+        low, high = [(a + b) / 2 for a, b in zip(low, high, strict=True)], [b - a for a, b in zip(low, high, strict=True)]
+    coordinates = registry["stack"](*low, *high, axis=last)
+    return registry["concat"](
+        cut(boxes, axis=last, begin=0, end=start), coordinates, cut(boxes, axis=last, begin=start + 4, end=None), dim=last
+    )

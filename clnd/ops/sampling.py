@@ -177,7 +177,7 @@ def count(size: int, like: Value, axis: int, ndim: int = 5, dtype: Any = dtypes.
     return registry["reshape"](numbers, shape=tuple(size if i == axis % ndim else 1 for i in range(ndim)))
 
 
-def _images(data: Value) -> Value:
+def every(data: Value) -> Value:
     """Each image once."""
     return registry["arange"](start=0, step=1, count=data.shape[0], dtype=dtypes.int32, device=data.device)
 
@@ -246,7 +246,7 @@ def BilinearSampler(data: Value, grid: Value) -> Value:
         whole = registry["floor"](position)
         lists.append(between(whole, position - whole))
     (wy, y), (wx, x) = lists
-    return converted(resample(data, wy, wx, y, x, _images(data)), dtype)
+    return converted(resample(data, wy, wx, y, x, every(data)), dtype)
 
 
 def _even(n: int, like: Value, axis: int) -> Value:
@@ -330,12 +330,12 @@ _TOGETHER = 16  # terms of a sum that are added up in one pass; longer ones by r
 def _separable(data: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]) -> Value:
     """All images resampled alike: (weights, places) of rows, of columns."""
     (wy, y), (wx, x) = rows, columns
-    batch = _images(data)
+    batch = every(data)
     if y.shape[-1] * x.shape[-1] <= _TOGETHER:
         return resample(data, wy, wx, y, x, batch)
     one = registry["full"](shape=(1,) * 5, value=1, dtype=data.dtype, device=data.device)
-    every = count(data.shape[2], data, 2, dtype=dtypes.int32)
-    data = resample(data, one, wx, every, x, batch)
+    alike = count(data.shape[2], data, 2, dtype=dtypes.int32)
+    data = resample(data, one, wx, alike, x, batch)
     return resample(data, wy, one, y, count(data.shape[3], data, 3, dtype=dtypes.int32), batch)
 
 

@@ -4,7 +4,7 @@ They take and give values; `clnd.nd` wraps them for arrays. Nothing below this p
 There is a file for each family of `clnd.ops`.
 """
 
-from . import arithmetic, indexing, linalg, network, reduction, shape
+from . import arithmetic, detection, indexing, linalg, network, reduction, shape
 from .declare import CONVENTIONS
 
-__all__ = ["CONVENTIONS", "arithmetic", "indexing", "linalg", "network", "reduction", "shape"]
+__all__ = ["CONVENTIONS", "arithmetic", "detection", "indexing", "linalg", "network", "reduction", "shape"]
