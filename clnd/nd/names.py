@@ -63,6 +63,7 @@ HIDDEN = {
     "resample",
     "resample_back",
     "resample_weights",
+    "fourier",
     "nms_order",
     "roi_places",
 }
@@ -74,6 +75,8 @@ CONTRIB = {
     "ROIAlign",
     "box_iou",
     "box_nms",
+    "fft",
+    "ifft",
     "boolean_mask",
     "isfinite",
     "isinf",

@@ -1,6 +1,6 @@
 """The operators: one declaration each, a file a family. Nothing here knows MXNet's conventions."""
 
-from . import arithmetic, creation, detection, indexing, linalg, mathematics, network, random, reduction, sampling, shape
+from . import arithmetic, creation, detection, indexing, linalg, mathematics, network, random, reduction, sampling, shape, spectral
 from .declare import Operator, registry
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "registry",
     "sampling",
     "shape",
+    "spectral",
 ]
