@@ -75,8 +75,8 @@ def ROIPooling(data: Value, rois: Value, *, pooled_size: Any, spatial_scale: flo
     """
     height, width = pair("ROIPooling", "pooled_size", pooled_size)
     bounds, batch = _regions("ROIPooling", data, rois)
-    (data, bounds), dtype = wide(data, bounds)
-    bounds = converted(registry["round"](bounds * float(spatial_scale)), dtypes.int32)
+    (data,), dtype = wide(data)
+    bounds = converted(registry["round"](converted(bounds, data.dtype) * float(spatial_scale)), dtypes.int32)
     places = registry["expand_dims"](roi_places(data, bounds, batch, height=height, width=width), axis=5)
     y, x = apart(places, 0)
     one = registry["full"](shape=(1,) * 5, value=1, dtype=data.dtype, device=data.device)
@@ -150,8 +150,8 @@ def ROIAlign(
     corners, batch = _regions("ROIAlign", data, rois)
     if position_sensitive and data.shape[1] % (height * width):
         raise ShapeError(f"ROIAlign: {data.shape[1]} channels are not {height} * {width} equal parts, as position_sensitive needs them")
-    (data, corners), dtype = wide(data, corners)
-    corners = corners * float(spatial_scale) - (0.5 if aligned else 0.0)
+    (data,), dtype = wide(data)
+    corners = converted(corners, data.dtype) * float(spatial_scale) - (0.5 if aligned else 0.0)
     left, top, right, bottom = apart(corners, 1)
     samples = max(0, int(sample_ratio))
     wy, y = _bins(top, bottom, data.shape[2], height, 2, samples, bool(aligned))

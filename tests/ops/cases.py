@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ops import cases_vision
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
@@ -406,7 +407,7 @@ NETWORKS = [
     ),
 ]
 
-CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS]
+CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS, *cases_vision.CASES]
 
 # What has no cases here, and where it is tested.
 ELSEWHERE = {
