@@ -248,6 +248,56 @@ class NDArray:
         array = self.asnumpy()
         return array if dtype is None else array.astype(dtype, copy=False)
 
+    # To other libraries, without a copy where the device works in the host's memory.
+
+    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None) -> Any:
+        """The elements as a DLPack capsule, for `np.from_dlpack`, `torch.from_dlpack` and the like; waits for them.
+
+        They stay as they are, whatever is written to the array later. Who gets them must not write them: newer versions of the
+        protocol say so, older ones cannot.
+
+        Raises
+        ------
+        MXNetError
+            Where the device has a memory of its own.
+        """
+        host = engine.mapped(self.value)
+        if max_version is not None:
+            host.flags.writeable = False
+        given = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        return host.__dlpack__(**{name: x for name, x in given.items() if x is not None})
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Where the elements are, in DLPack's numbers: the host's memory, or an OpenCL device's own."""
+        return (1, 0) if self.value.device.traits.unified_memory else (4, self._context.device_id)
+
+    def to_dlpack_for_read(self) -> Any:
+        """The elements as a DLPack capsule that must not be written. See `__dlpack__`."""
+        return self.__dlpack__()
+
+    def to_dlpack_for_write(self) -> Any:
+        """The elements as a DLPack capsule, through which they can be written; waits for them.
+
+        What is written there the array has, until it is written itself or handed out again: from then on both have their own elements.
+        Read what was computed from the array before something else writes it: work that still waits would see what was written.
+
+        Raises
+        ------
+        MXNetError
+            Where the device has a memory of its own; while recording.
+        """
+        if state.recording:
+            raise MXNetError(_IN_GRAPH)
+        root = self
+        while root._base is not None:
+            root = root._base
+        own = engine.ready(root._own)
+        traced, compact = own.record is not None and own.record.traced, engine.is_compact(own.layout)
+        del own
+        if traced or not compact or not engine.held_alone(engine.Slot(root._own)):
+            root.replace(engine.copied(root._own))
+        return engine.mapped(self.value, write=True).__dlpack__()
+
     def __float__(self) -> float:
         return float(self.asscalar())
 

@@ -3,9 +3,9 @@
 from .code import Expression
 from .fusion import copied, defer, evaluate, gathered, lock, ready
 from .launch import ROUNDS, blame, check_dtype, grid, index_type
-from .layout import Layout, compact
+from .layout import Layout, compact, is_compact
 from .reduce import Folding
-from .transfer import Slot, from_numpy, held_alone, reads, to_numpy, write_region
+from .transfer import Slot, from_numpy, held_alone, mapped, reads, to_numpy, write_region
 from .value import Record, Step, Value, describe_site, eager, state, user_site
 
 __all__ = [
@@ -30,7 +30,9 @@ __all__ = [
     "grid",
     "held_alone",
     "index_type",
+    "is_compact",
     "lock",
+    "mapped",
     "reads",
     "ready",
     "state",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clnd.errors import MXNetError
+
 from . import fusion as fusing
 from . import launch
 from .layout import Layout, compact
@@ -14,6 +16,8 @@ from .value import Value
 
 if TYPE_CHECKING:
     from clnd.opencl import Device
+
+ALIGNMENT = 64  # bytes, of what is handed to others: what they may expect
 
 
 def from_numpy(array: np.ndarray[Any, Any], device: Device) -> Value:
@@ -35,6 +39,27 @@ def to_numpy(value: Value) -> np.ndarray[Any, Any]:
         assert value.buffer is not None
         value.device.read(value.buffer, value.offset * value.dtype.itemsize, result)
     return result
+
+
+def mapped(value: Value, write: bool = False) -> np.ndarray[Any, Any]:
+    """The elements as they lie in the device's memory, which is the host's; waits for them. Nobody may write them unless with `write`.
+
+    Raises
+    ------
+    MXNetError
+        Where the device has a memory of its own.
+    """
+    if not value.device.traits.unified_memory:
+        raise MXNetError(f"{value.device} has a memory of its own, which nothing else on the host can read: use asnumpy()")
+    if not value.size:
+        return np.empty(value.shape, value.dtype)
+    value = fusing.gathered(value)
+    itemsize = value.dtype.itemsize
+    if value.offset * itemsize % ALIGNMENT and not write:
+        value = fusing.copied(value)
+    assert value.buffer is not None
+    elements = value.device.map(value.buffer, value.offset * itemsize, value.size * itemsize, write)
+    return elements.view(value.dtype).reshape(value.shape)
 
 
 def _references(slot: Slot) -> tuple[int, int]:

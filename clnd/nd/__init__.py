@@ -10,7 +10,7 @@ from clnd.ndarray import NDArray as NDArray
 from clnd.operator import Custom as Custom
 from clnd.ops import registry
 
-from . import creation, names, saving
+from . import creation, interchange, names, saving
 from .creation import arange as arange
 from .creation import array as array
 from .creation import concatenate as concatenate
@@ -20,6 +20,10 @@ from .creation import full as full
 from .creation import linspace as linspace
 from .creation import ones as ones
 from .creation import zeros as zeros
+from .interchange import from_dlpack as from_dlpack
+from .interchange import from_numpy as from_numpy
+from .interchange import to_dlpack_for_read as to_dlpack_for_read
+from .interchange import to_dlpack_for_write as to_dlpack_for_write
 from .saving import load as load
 from .saving import load_frombuffer as load_frombuffer
 from .saving import save as save
@@ -91,3 +95,6 @@ from .random import uniform as uniform  # noqa: E402
 _SAMPLERS = ("normal", "random_normal", "random_randint", "random_uniform", "sample_normal", "sample_uniform", "shuffle", "uniform")
 _OTHERS = ("Custom", "NDArray", "contrib", "linalg", "random", "waitall")
 __all__ = sorted({*_exported, *creation.__all__, *saving.__all__, *layers.__all__, *_SAMPLERS, *_OTHERS})
+__all__ = sorted(
+    {*_exported, *creation.__all__, *interchange.__all__, *saving.__all__, *_SAMPLERS, "NDArray", "contrib", "linalg", "random", "waitall"}
+)

@@ -1,10 +1,12 @@
-"""Saving and loading arrays in MXNet's own file format, so that files go both ways."""
+"""Saving and loading arrays in MXNet's own file format, so that files go both ways, and in that of safetensors."""
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,26 @@ _CODES = {"float32": 0, "float64": 1, "float16": 2, "uint8": 3, "int32": 4, "int
 _DTYPES = {code: np.dtype(name) for name, code in _CODES.items()}
 
 
+# https://github.com/huggingface/safetensors: the length of the header, the header in JSON, the elements.
+_SAFE_CODES = {
+    "BOOL": "bool",
+    "U8": "uint8",
+    "I8": "int8",
+    "U32": "uint32",
+    "I32": "int32",
+    "U64": "uint64",
+    "I64": "int64",
+    "F16": "float16",
+    "F32": "float32",
+    "F64": "float64",
+}
+_SAFE_HEADER = 100_000_000  # bytes, the most that the format allows
+
+
 def save(fname: str | os.PathLike[str], data: Any) -> None:
     """Save an array, a list of arrays, or a dict from names to arrays.
+
+    A name that ends in ".safetensors" makes a file of that format, which holds names: it takes a dict.
 
     Raises
     ------
@@ -48,11 +68,15 @@ def save(fname: str | os.PathLike[str], data: Any) -> None:
         names, arrays = [], list(data)
     else:
         raise DTypeError(f"save takes an NDArray, a list or a dict of them, not {type(data).__name__}")
-    parts = [struct.pack("<QQQ", _LIST_MAGIC, 0, len(arrays))]
     for array in arrays:
         if not isinstance(array, NDArray):
             raise DTypeError(f"save: an element is a {type(array).__name__}, not an NDArray")
-        parts.append(_packed(array))
+    if os.fspath(fname).endswith(".safetensors"):
+        if not isinstance(data, Mapping):
+            raise DTypeError("save: a .safetensors file holds arrays by name; give a dict")
+        Path(fname).write_bytes(_safe(dict(zip(map(str, names), arrays, strict=True))))
+        return
+    parts = [struct.pack("<QQQ", _LIST_MAGIC, 0, len(arrays)), *map(_packed, arrays)]
     parts.append(struct.pack("<Q", len(names)))
     for name in names:
         encoded = str(name).encode()
@@ -69,8 +93,25 @@ def _packed(array: NDArray) -> bytes:
     return head + struct.pack("<iii", context.device_typeid, context.device_id, _CODES[name]) + array.asnumpy().tobytes()
 
 
+def _safe(arrays: dict[str, NDArray]) -> bytes:
+    """A file of safetensors. Wide elements come first, so that all are aligned."""
+    codes, header, parts, at = {name: code for code, name in _SAFE_CODES.items()}, {}, [], 0
+    for name, array in sorted(arrays.items(), key=lambda item: -np.dtype(item[1].dtype).itemsize):
+        dtype = np.dtype(array.dtype)
+        if name == "__metadata__":
+            raise MXNetError("save: a .safetensors file has no array named __metadata__")
+        parts.append(array.asnumpy().astype(dtype.newbyteorder("<"), copy=False).tobytes())
+        header[name] = {"dtype": codes[dtype.name], "shape": list(array.shape), "data_offsets": [at, at + len(parts[-1])]}
+        at += len(parts[-1])
+    text = json.dumps({name: header[name] for name in arrays}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([struct.pack("<Q", len(text)), text, *parts])
+
+
 def load(fname: str | os.PathLike[str]) -> Any:
     """Load what `save`, or MXNet, wrote: a list of arrays, or a dict where they have names. The arrays are on the current context.
+
+    Files of safetensors are known by what they hold. Their bfloat16 becomes float32, which has all its numbers.
 
     Raises
     ------
@@ -91,7 +132,57 @@ def load_frombuffer(buf: bytes) -> Any:
     return _read(bytes(buf), "the buffer")
 
 
+def _unsafe(source: str, why: Any) -> MXNetError:
+    return MXNetError(f"load: {source} is no sound file of safetensors: {why}")
+
+
+def _read_safe(data: bytes, source: str) -> dict[str, NDArray]:
+    """Everything that the header says is checked against the file before an element is read."""
+    (length,) = struct.unpack_from("<Q", data)
+    begin, context, arrays, spans = 8 + length, current_context(), {}, []
+    if length > _SAFE_HEADER or begin > len(data):
+        raise _unsafe(source, f"a header of {length:,} bytes")
+    try:
+        header = json.loads(data[8:begin].decode(), object_pairs_hook=_unique)
+        entries = [
+            (name, about["dtype"], about["shape"], about["data_offsets"]) for name, about in header.items() if name != "__metadata__"
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _unsafe(source, f"its header cannot be read: {error}") from error
+    for name, code, shape, offsets in entries:
+        if code not in (*_SAFE_CODES, "BF16"):
+            raise MXNetError(f"load: {source} holds an array {name!r} of dtype {code}, which clnd does not have")
+        if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
+            raise _unsafe(source, f"the shape {shape} or place {offsets} of {name!r}")
+        dtype = np.dtype("<u2") if code == "BF16" else np.dtype(_SAFE_CODES[code]).newbyteorder("<")
+        first, last = offsets
+        if last > len(data) - begin or last - first != prod(shape) * dtype.itemsize:
+            raise _unsafe(source, f"{name!r} of {code} and shape {shape} cannot be the bytes {first} to {last}")
+        spans.append((first, last))
+        elements = np.frombuffer(data, dtype, prod(shape), begin + first).reshape(shape)
+        if code == "BF16":
+            elements = (elements.astype(np.uint32) << 16).view(np.float32)
+        elements = (elements != 0) if code == "BOOL" else elements.astype(elements.dtype.newbyteorder("="), copy=False)
+        arrays[name] = NDArray(engine.from_numpy(elements, context.device), context)
+    ends = [0, *(last for _, last in sorted(spans))]
+    if [first for first, _ in sorted(spans)] != ends[:-1] or ends[-1] != len(data) - begin:
+        raise _unsafe(source, "its arrays overlap, or leave bytes between them or at the end")
+    return arrays
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("a name is given twice")
+    return dict(pairs)
+
+
+def _are_sizes(numbers: Any) -> bool:
+    return isinstance(numbers, list) and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
+
+
 def _read(data: bytes, source: str) -> Any:
+    if data[8:9] == b"{":  # MXNet's format has zeros there
+        return _read_safe(data, source)
     at = 0
 
     def take(form: str) -> tuple[Any, ...]:

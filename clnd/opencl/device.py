@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clnd.errors import DeviceError, MXNetError
 from clnd.opencl.host import available_memory
 from clnd.opencl.kernel import Kernel
-from clnd.opencl.memory import Buffer, MemoryPool
+from clnd.opencl.memory import Buffer, Mapping, MemoryPool
 from clnd.opencl.program import Programs
 from clnd.opencl.traits import Traits, read_traits
 
@@ -41,6 +41,8 @@ class Device:
         What it can do.
     memory
         Its memory pool.
+    ended
+        What the host has seen of buffers and nobody looks at any more, with the buffers: see `unmap`.
     lock
         Held around all that uses the queue or sets a kernel's arguments, since not every driver keeps threads apart as OpenCL demands.
     """
@@ -58,6 +60,7 @@ class Device:
         self._programs: Programs | None = None
         self._marker: cl.Event | None = None
         self._writes: deque[cl.Event] = deque()
+        self.ended: deque[tuple[NDArray[np.uint8], Buffer]] = deque()
         traits = self.traits
         self._given = {"lanes": traits.lanes, "schedule": traits.schedule, "fp64": traits.fp64, "fp16": traits.fp16}
 
@@ -173,6 +176,33 @@ class Device:
             except cl.Error as error:
                 raise MXNetError(f"{self}: reading {array.nbytes:,} bytes failed: {error}") from error
 
+    def map(self, buffer: Buffer, byte_offset: int, nbytes: int, write: bool) -> NDArray[np.uint8]:
+        """Wait for all work before, and give bytes of a buffer for the host to read, or to `write`, as long as the array lives.
+
+        Raises
+        ------
+        MXNetError
+            When the driver, or work before, fails.
+        """
+        import pyopencl as cl
+
+        flags: Any = cl.map_flags.READ | cl.map_flags.WRITE if write else cl.map_flags.READ
+        self.unmap()
+        with self.lock:
+            try:
+                mapped: Any = cl.enqueue_map_buffer(self.queue, buffer.cl, flags, byte_offset, (nbytes,), np.dtype(np.uint8))
+            except cl.Error as error:
+                raise MXNetError(f"{self}: mapping {nbytes:,} bytes failed: {error}") from error
+        return np.asarray(Mapping(mapped[0], buffer))
+
+    def unmap(self) -> None:
+        """Take back what the host was given by `map` and does not look at any more."""
+        while self.ended:
+            view, buffer = self.ended.popleft()
+            with self.lock:
+                view.base.release(self.queue)  # type: ignore[union-attr]
+            del view, buffer
+
     def finish(self) -> None:
         """Wait until the queue is empty.
 
@@ -187,6 +217,7 @@ class Device:
             if self._open is None:
                 return
             try:
+                self.unmap()
                 self._open[1].finish()
             except cl.Error as error:
                 raise MXNetError(f"{self}: waiting for the queue failed: {error}") from error

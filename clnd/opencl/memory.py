@@ -11,7 +11,9 @@ from clnd.errors import MXNetError
 from clnd.opencl.host import available_memory
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyopencl as cl
+    from numpy.typing import NDArray
 
     from clnd.opencl.device import Device
 
@@ -62,6 +64,20 @@ class Buffer:
 
     def __repr__(self) -> str:
         return f"<Buffer of {self.size} bytes on {self.device.name}>"
+
+
+class Mapping:
+    """A part of a buffer that the host sees, as an array of bytes. Once it goes, the device unmaps it before the block is used again."""
+
+    __slots__ = ("__array_interface__", "__weakref__", "_buffer", "_view")
+
+    def __init__(self, view: NDArray[np.uint8], buffer: Buffer) -> None:
+        self._view, self._buffer = view, buffer
+        self.__array_interface__ = view.__array_interface__
+
+    def __del__(self) -> None:
+        # In any thread, as `Buffer.__del__`: only put aside for the device's next `unmap`.
+        self._buffer.device.ended.append((self._view, self._buffer))
 
 
 class _Class:
@@ -160,6 +176,7 @@ class MemoryPool:
             raise MXNetError(
                 f"{self._device}: an array of {nbytes:,} bytes is more than the device takes in one piece, {self._largest:,} bytes"
             )
+        self._device.unmap()
         with self._device.lock:
             if self.free > max(self.used, _SPARE):
                 self.drop_free()

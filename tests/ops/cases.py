@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ops import cases_linalg, cases_losses, cases_networks, cases_reductions, cases_shapes, cases_sorting
+from ops import cases_linalg, cases_losses, cases_networks, cases_reductions, cases_shapes, cases_sorting, cases_vision
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
@@ -421,6 +421,7 @@ CASES = [
     *cases_reductions.CASES,
     *cases_shapes.CASES,
     *cases_sorting.CASES,
+    *cases_vision.CASES,
 ]
 
 # What has no cases here, and where it is tested.

@@ -4,13 +4,14 @@ They take and give values; `clnd.nd` wraps them for arrays. Nothing below this p
 There is a file for each family of `clnd.ops`.
 """
 
-from . import arithmetic, convolution, indexing, linalg, losses, network, recurrent, reduction, sequence, shape, sorting
+from . import arithmetic, convolution, detection, indexing, linalg, losses, network, recurrent, reduction, sequence, shape, sorting
 from .declare import CONVENTIONS
 
 __all__ = [
     "CONVENTIONS",
     "arithmetic",
     "convolution",
+    "detection",
     "indexing",
     "linalg",
     "losses",
