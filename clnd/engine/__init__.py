@@ -3,7 +3,7 @@
 from .code import Expression
 from .fusion import copied, defer, evaluate, gathered, lock, ready
 from .launch import ROUNDS, blame, check_dtype, grid, index_type
-from .layout import Layout, compact
+from .layout import Layout, compact, is_compact
 from .reduce import Folding
 from .transfer import Slot, from_numpy, held_alone, reads, to_numpy, write_region
 from .value import Record, Step, Value, describe_site, eager, state, user_site
@@ -30,6 +30,7 @@ __all__ = [
     "grid",
     "held_alone",
     "index_type",
+    "is_compact",
     "lock",
     "reads",
     "ready",

@@ -47,6 +47,8 @@ HIDDEN = {
     "add_at",
     "random_bits",
     "permutation",
+    "sorted_places",
+    "put",
     "full",
     "arange",
     "assign",

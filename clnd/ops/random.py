@@ -218,16 +218,13 @@ def sample_normal(mu: Value, sigma: Value, *, shape: Any, dtype: Any, generator:
 
 
 @launched()
-def permutation(*, count: int, device: Any, generator: Generator) -> Value:
-    """The numbers 0, ..., count - 1 in random order, as int64.
-
-    They are sorted by 64-bit random keys, equal ones by their place. So all orders have the same probability, but for the chance that two
-    keys are equal, below count**2 / 2**65.
-    """
-    result = Value((count,), dtypes.int64, device)
-    if count == 0:
+def sorted_places(data: Value) -> Value:
+    """The order that sorts non-negative integers of 64 bits, equal ones by their place, as int64."""
+    result, data = Value(data.shape, dtypes.int64, data.device), engine.gathered(data)
+    if data.size == 0:
         return result
-    keys = random_bits(shape=(count,), dtype=np.uint64, device=device, generator=generator)
+    keys = engine.copied(data) if data.offset else data
+    device, count = data.device, data.size
     grid = _grid(device.traits, count, _KEYS)
     first, second = ((device.allocate(8 * count), device.allocate(8 * count)) for _ in range(2))
     kinds: tuple[str, ...] = ("buffer", "buffer", "buffer", "long")
@@ -240,6 +237,16 @@ def permutation(*, count: int, device: Any, generator: Generator) -> Value:
         merge(*grid, *first, *second, count, width)
         first, second, width = second, first, 2 * width
     return result.place(first[1], compact(result.shape))
+
+
+@launched()
+def permutation(*, count: int, device: Any, generator: Generator) -> Value:
+    """The numbers 0, ..., count - 1 in random order, as int64.
+
+    They are sorted by 64-bit random keys, equal ones by their place. So all orders have the same probability, but for the chance that two
+    keys are equal, below count**2 / 2**65.
+    """
+    return sorted_places(random_bits(shape=(count,), dtype=np.uint64, device=device, generator=generator))
 
 
 @composed(methods=[])

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ops import cases_indexing
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
@@ -406,7 +407,7 @@ NETWORKS = [
     ),
 ]
 
-CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS]
+CASES = [*BROADCASTING, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *NETWORKS, *cases_indexing.CASES]
 
 # What has no cases here, and where it is tested.
 ELSEWHERE = {
@@ -422,6 +423,7 @@ ELSEWHERE = {
     "sample_normal": "tests/test_random.py",
     "sample_uniform": "tests/test_random.py",
     "shuffle": "tests/test_random.py",
+    "sorted_places": "tests/test_random.py, as what permutation is made of",
     "split": "test_operators.py, by itself: it gives several arrays",
     "transfer": "test_operators.py, by itself: it takes two devices",
 }
