@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clnd.engine.layout import Shape
-from clnd.errors import DTypeError, IndexOutOfRange
+from clnd.errors import DTypeError, IndexOutOfRange, ShapeError
 from clnd.ops.shape import Steps
 
 
@@ -87,6 +87,8 @@ def read_key(key: Any, shape: Shape, array_type: Any) -> Selection:
                 first, last, stride = k.indices(shape[axis])
             except TypeError as error:
                 raise DTypeError(f"a slice takes integers, not {k}") from error
+            except ValueError as error:
+                raise ShapeError(f"{k}: {error}") from error
             lengths = [len(range(first, last, stride))]
             seen += lengths
         elif isinstance(k, (array_type, np.ndarray)) and not _is_number(k, array_type):
@@ -127,14 +129,14 @@ def _is_number(key: Any, array_type: Any) -> bool:
 
 
 def _is_mask(key: Any) -> bool:
-    return bool(np.dtype(key.dtype) == np.bool_)
+    return bool(key.ndim and np.dtype(key.dtype) == np.bool_)
 
 
 def _width(key: Any, array_type: Any) -> int:
     """How many axes a key is for."""
     if key is None or key is Ellipsis:
         return 0
-    return key.ndim if isinstance(key, (array_type, np.ndarray)) and key.ndim and _is_mask(key) else 1
+    return key.ndim if isinstance(key, (array_type, np.ndarray)) and _is_mask(key) else 1
 
 
 def _position(key: Any, n: int, axis: int) -> int:

@@ -15,7 +15,7 @@ from clnd.engine import Value, dtypes, state
 from clnd.engine.layout import Shape, repeats
 from clnd.errors import DTypeError, MXNetError, ShapeError
 from clnd.ops import registry
-from clnd.ops.positions import Lookup
+from clnd.ops.lookup import Lookup
 from clnd.ops.shape import Steps, region, selected
 
 from .context import Context, current_context
@@ -407,6 +407,23 @@ class NDArray:
         if steps and value.buffer is not None and value.buffer is self.value.buffer and not (state.recording and value.traced):
             value = engine.copied(value)
         self._write(value, steps)
+
+    def slice_assign(self, rhs: Any, begin: Any, end: Any, step: Any = ()) -> NDArray:
+        """Write `rhs` over what `slice` with this begin, end and step gives; returns the array itself."""
+        from .nd.conventions.shape import slice_window
+
+        window = slice_window(self.shape, begin, end, step)
+        value = self._operand(rhs)
+        if value.shape != window[1]:
+            value = _fitted(value, window[1], self.shape, (begin, end, step))
+        if engine.reads(value, self.value.buffer):
+            value = engine.copied(value)
+        self._write(value, (("window", window),))
+        return self
+
+    def slice_assign_scalar(self, value: float, begin: Any, end: Any, step: Any = ()) -> NDArray:
+        """Write a number over what `slice` with this begin, end and step gives; returns the array itself."""
+        return self.slice_assign(value, begin, end, step)
 
     def _lookup(self, selection: Selection) -> Lookup:
         """What the index arrays of a key select of its window."""

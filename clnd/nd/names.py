@@ -39,6 +39,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "max": ("max_axis",),
     "min": ("min_axis",),
     "flip": ("reverse",),
+    "pick": ("choose_element_0index",),
 }
 
 # Operators that only gradients and arrays themselves use.
@@ -64,6 +65,7 @@ HIDDEN = {
 # Operators of `mx.nd.contrib`.
 CONTRIB = {
     "boolean_mask",
+    "index_copy",
     "isfinite",
     "isinf",
     "isnan",

@@ -1,6 +1,6 @@
 """The operators: one declaration each, a file a family. Nothing here knows MXNet's conventions."""
 
-from . import arithmetic, creation, indexing, linalg, mathematics, network, positions, random, reduction, shape
+from . import arithmetic, creation, indexing, linalg, lookup, mathematics, network, positions, random, reduction, selection, shape
 from .declare import Operator, registry
 
 __all__ = [
@@ -9,11 +9,13 @@ __all__ = [
     "creation",
     "indexing",
     "linalg",
+    "lookup",
     "mathematics",
     "network",
     "positions",
     "random",
     "reduction",
     "registry",
+    "selection",
     "shape",
 ]

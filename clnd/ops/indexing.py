@@ -124,6 +124,39 @@ def pick(data: Value, index: Value, *, axis: int = -1, keepdims: bool = False, m
     return _gather(data, in_range("pick", index, data.shape[axis], mode), sizes, kept if keepdims else shape)
 
 
+@composed(numpy=None)
+def batch_take(a: Value, indices: Value) -> Value:
+    """One element from each line along the last axis, in the shape of `indices`; an index out of range becomes the nearest.
+
+    >>> from clnd import nd
+    >>> nd.batch_take(nd.array([[1, 2], [3, 4]]), nd.array([0, 1], dtype="int32")).asnumpy()
+    array([1., 4.], dtype=float32)
+    """
+    if not a.ndim or indices.size != prod(a.shape[:-1]):
+        raise ShapeError(
+            f"batch_take: indices of shape {indices.shape} do not fit the {prod(a.shape[:-1])} lines of an array of shape {a.shape}"
+        )
+    lines = registry["reshape"](a, shape=(indices.size, a.shape[-1]))
+    found = pick(lines, registry["reshape"](indices, shape=(indices.size,)), axis=1)
+    return registry["reshape"](found, shape=indices.shape)
+
+
+@composed(numpy=None)
+def fill_element_0index(lhs: Value, mhs: Value, rhs: Value) -> Value:
+    """`lhs` with one element of each row, at the position that `rhs` gives, replaced by that of `mhs`; a position out of range is nowhere.
+
+    >>> from clnd import nd
+    >>> nd.fill_element_0index(nd.zeros((2, 3)), nd.array([5, 6]), nd.array([0, 2])).asnumpy()
+    array([[5., 0., 0.],
+           [0., 0., 6.]], dtype=float32)
+    """
+    if lhs.ndim != 2 or mhs.shape != lhs.shape[:1] or rhs.shape != lhs.shape[:1]:
+        raise ShapeError(f"fill_element_0index: numbers and positions of shapes {mhs.shape} and {rhs.shape} do not fit shape {lhs.shape}")
+    column = (lhs.shape[0], 1)
+    here = registry["equal"](registry["reshape"](converted(rhs, dtypes.int64), shape=column), along(1, 2, lhs.shape[1], lhs.device))
+    return registry["where"](here, registry["reshape"](converted(mhs, lhs.dtype), shape=column), lhs)
+
+
 @composed(numpy=None, methods=["one_hot"])
 def one_hot(indices: Value, *, depth: int, on_value: float = 1.0, off_value: float = 0.0, dtype: Any = "float32") -> Value:
     """A new last axis of `depth` elements: `on_value` at the index, `off_value` elsewhere; an index out of range is nowhere.
@@ -156,12 +189,22 @@ def Embedding(data: Value, weight: Value, *, input_dim: int = 0, output_dim: int
 
 
 @composed(numpy=None)
-def boolean_mask(data: Value, index: Value) -> Value:
-    """What `data` holds where `index`, a bool array over its first axes, is true. Waits for the device: the size depends on the values."""
-    if index.shape != data.shape[: index.ndim]:
-        raise IndexOutOfRange(f"a mask of shape {index.shape} does not fit an array of shape {data.shape}")
-    rows = registry["reshape"](data, shape=(index.size, *data.shape[index.ndim :]))
-    return take(rows, true_positions(index), axis=0, mode="clip")
+def boolean_mask(data: Value, index: Value, *, axis: int = 0) -> Value:
+    """What `data` holds where `index`, a mask over the axes from `axis` on, is not zero.
+
+    It waits for the device: the size depends on the values.
+
+    >>> from clnd import nd
+    >>> nd.contrib.boolean_mask(nd.array([[1, 2], [3, 4], [5, 6]]), nd.array([1, 0, 1])).asnumpy()
+    array([[1., 2.],
+           [5., 6.]], dtype=float32)
+    """
+    axis = normalize_axis("boolean_mask", axis, data.ndim)
+    end = axis + index.ndim
+    if index.shape != data.shape[axis:end]:
+        raise IndexOutOfRange(f"a mask of shape {index.shape} does not fit an array of shape {data.shape}, from axis {axis} on")
+    lines = registry["reshape"](data, shape=(*data.shape[:axis], index.size, *data.shape[end:]))
+    return take(lines, true_positions(converted(index, dtypes.bool_)), axis=axis, mode="clip")
 
 
 def true_positions(mask: Value) -> Value:

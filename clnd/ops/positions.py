@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 from typing import Any
+
+import numpy as np
 
 from clnd import engine
 from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape
+from clnd.errors import ShapeError
 
-from .declare import broadcast_shapes, converted, launched, normalize_axis, registry, zero
-from .indexing import along, in_range, take, true_positions
+from .declare import composed, converted, launched, normalize_axis, registry, zero
+from .indexing import along, in_range, take
 
 _PART = 2 * engine.ROUNDS  # of the indices: a launch goes through so many, and a work-item through all of them where they are equal
 
@@ -113,78 +115,118 @@ def put(data: Value, indices: Value, source: Value, *, axis: int) -> Value:
     return result
 
 
-class Lookup:
-    """What index arrays select of an array, by NumPy's rule: they are broadcast together, and stand for one element each.
+def _joined(name: str, indices: Value, sizes: Shape) -> Value:
+    """Positions in the axes of `sizes` joined to one, from an array that holds those in each axis along its first."""
+    if not indices.ndim or indices.shape[0] > len(sizes):
+        raise ShapeError(
+            f"{name}: indices of shape {indices.shape} do not have, along their first axis, one of at most {len(sizes)} axes each"
+        )
+    total = registry["full"](shape=indices.shape[1:], value=0, dtype=dtypes.int64, device=indices.device)
+    for axis in range(indices.shape[0]):
+        index = in_range(f"{name}, axis {axis}", _part(indices, axis), sizes[axis], "raise")
+        total = total * sizes[axis] + index
+    return total
 
-    Their axes come in place of those that they index, or first where other axes stand between these. Integers beside them count as such
-    arrays. Axes between are indexed by all their positions, so that positions in one joined axis say it all.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Of the array.
-    indices : list of (int, Value)
-        Index arrays and masks, each with the axis that it begins with.
-    integers : sequence of int
-        Axes of one element that integers beside the arrays have selected.
+def _part(data: Value, i: int) -> Value:
+    """data[i]"""
+    return registry["reshape"](registry["slice_axis"](data, axis=0, begin=i, end=i + 1), shape=data.shape[1:])
 
-    Attributes
-    ----------
-    positions : Value
-        In the joined axis.
-    result : tuple of int
-        The shape of what is selected.
 
-    Raises
-    ------
-    IndexError
-        For an index out of range; negative ones count from the end.
+@composed(numpy=None, methods=[])
+def gather_nd(data: Value, indices: Value) -> Value:
+    """What `data` holds at indices into its first axes: indices[k] are those into axis k.
+
+    Negative indices count from the end; others out of range raise IndexError, which waits for the device.
+
+    >>> from clnd import nd
+    >>> nd.gather_nd(nd.array([[1, 2], [3, 4]]), nd.array([[1, 0, 1], [0, 1, 1]])).asnumpy()
+    array([3., 2., 4.], dtype=float32)
     """
+    depth = indices.shape[0] if indices.ndim else 0
+    positions = _joined("gather_nd", indices, data.shape)
+    return take(registry["reshape"](data, shape=(prod(data.shape[:depth]), *data.shape[depth:])), positions)
 
-    def __init__(self, shape: Shape, indices: Sequence[tuple[int, Value]], integers: Sequence[int] = ()) -> None:
-        widths = {axis: index.ndim if index.dtype == dtypes.bool_ else 1 for axis, index in indices}
-        indexed = {axis + i for axis, width in widths.items() for i in range(width)} | set(integers)
-        first, last = min(indexed), max(indexed) + 1
-        between = [axis for axis in range(first, last) if axis not in indexed]
-        whole: list[tuple[int, Value]] = []  # the distance of neighbours in the joined axis, and positions
-        for axis, index in indices:
-            end = axis + widths[axis]
-            n = prod(shape[axis:end])
-            index = registry["stop_gradient"](index)
-            checked = true_positions(index) if index.dtype == dtypes.bool_ else in_range(f"x[...], axis {axis}", index, n, "raise")
-            whole.append((prod(shape[end:last]), checked))
-        common = broadcast_shapes("x[...]", [index.shape for _, index in whole])
-        total: Any = 0
-        for step, index in whole:
-            total = registry["reshape"](index, shape=index.shape + (1,) * len(between)) * step + total
-        for i, axis in enumerate(between):
-            total = total + along(i - len(between), len(between), shape[axis], index.device) * prod(shape[axis + 1 : last])
-        wide = common + tuple(shape[axis] for axis in between)
-        self.positions: Value = registry["broadcast_to"](total, shape=wide)
-        self.shape, self.axis = shape, first
-        self.joined = (*shape[:first], prod(shape[first:last]), *shape[last:])
-        picked = shape[:first] + wide + shape[last:]
-        # Where the axes of the indices come first: the order of the axes that says so, and the way back.
-        moved = range(first, first + len(common)) if between else ()
-        self.order = (*moved, *(axis for axis in range(len(picked)) if axis not in moved))
-        self.back = tuple(self.order.index(axis) for axis in range(len(picked)))
-        self.result = tuple(picked[axis] for axis in self.order)
 
-    def of(self, data: Value) -> Value:
-        """What is selected of `data`."""
-        found = take(registry["reshape"](data, shape=self.joined), self.positions, axis=self.axis, mode="clip")
-        return registry["transpose"](found, axes=self.order) if found.ndim else found
+@composed(numpy=None, methods=[])
+def scatter_nd(data: Value, indices: Value, *, shape: Shape) -> Value:
+    """Zeros of `shape` but for `data` at indices into the first axes: indices[k] are those into axis k. Of repeated ones the last stays.
 
-    def turned(self, source: Value) -> Value:
-        """`source`, of the selection's shape, as the operators on the joined axis take it."""
-        return registry["transpose"](source, axes=self.back) if source.ndim else source
+    Negative indices count from the end; others out of range raise IndexError, which waits for the device. The gradient of what was
+    written over is zero.
 
-    def assigned(self, data: Value, source: Value) -> Value:
-        """A copy of `data` with `source` in place of what is selected; of elements selected twice the last one stays."""
-        written = put(registry["reshape"](data, shape=self.joined), self.positions, self.turned(source), axis=self.axis)
-        return registry["reshape"](written, shape=self.shape)
+    >>> from clnd import nd
+    >>> nd.scatter_nd(nd.array([1, 2]), nd.array([[0, 1], [1, 0]]), shape=(2, 2)).asnumpy()
+    array([[0., 1.],
+           [2., 0.]], dtype=float32)
+    """
+    shape = tuple(shape)
+    positions = _joined("scatter_nd", indices, shape)
+    depth = indices.shape[0]
+    if data.shape != indices.shape[1:] + shape[depth:]:
+        raise ShapeError(f"scatter_nd: data of shape {data.shape} and indices of shape {indices.shape} do not fit the shape {shape}")
+    rows = _zero(data, data.dtype, (prod(shape[:depth]), *shape[depth:]))
+    return registry["reshape"](put(rows, positions, data, axis=0), shape=shape)
 
-    def assign_in(self, buffer: Any, source: Value) -> None:
-        """Write `source` into a buffer that holds the array, and that nobody else reads."""
-        outer, inner = prod(self.joined[: self.axis]), prod(self.joined[self.axis + 1 :])
-        assign_rows(buffer, (outer, self.joined[self.axis], inner), self.positions, self.turned(source))
+
+@composed(numpy=None, methods=[])
+def index_copy(old_tensor: Value, index_vector: Value, new_tensor: Value) -> Value:
+    """`old_tensor` with the rows at `index_vector` replaced by those of `new_tensor`; of repeated ones the last stays.
+
+    Negative indices count from the end; others out of range raise IndexError, which waits for the device.
+
+    >>> from clnd import nd
+    >>> nd.contrib.index_copy(nd.zeros((3, 2)), nd.array([2, 0]), nd.array([[1, 2], [3, 4]])).asnumpy()
+    array([[3., 4.],
+           [0., 0.],
+           [1., 2.]], dtype=float32)
+    """
+    if not old_tensor.ndim or index_vector.ndim != 1 or new_tensor.shape != index_vector.shape + old_tensor.shape[1:]:
+        raise ShapeError(
+            f"index_copy: indices of shape {index_vector.shape} and rows of shape {new_tensor.shape} do not fit shape {old_tensor.shape}"
+        )
+    return put(old_tensor, in_range("index_copy", index_vector, old_tensor.shape[0], "raise"), new_tensor, axis=0)
+
+
+def _sizes(name: str, shape: Any) -> list[int]:
+    """The sizes of `shape`, of which the first is of no importance and may be -1."""
+    sizes = [int(n) for n in shape]
+    if not sizes or any(n < 1 for n in sizes[1:]):
+        raise ShapeError(f"{name}: {tuple(shape)} is no shape of an array with elements")
+    return sizes
+
+
+@composed(numpy=lambda data, shape: np.ravel_multi_index(tuple(data), shape), methods=[])
+def ravel_multi_index(data: Value, *, shape: Shape) -> Value:
+    """Positions in an array of `shape`, flattened, from those in each axis: data[k] are those in axis k. Ranges are not checked.
+
+    >>> from clnd import nd
+    >>> nd.ravel_multi_index(nd.array([[3, 6], [4, 5]]), shape=(7, 6)).asnumpy()
+    array([22., 41.], dtype=float32)
+    """
+    sizes = _sizes("ravel_multi_index", shape)
+    if not data.ndim or data.shape[0] != len(sizes):
+        raise ShapeError(f"ravel_multi_index: positions of shape {data.shape} do not have {len(sizes)} numbers along their first axis")
+    whole = converted(data, dtypes.int64)
+    total = _part(whole, 0)
+    for axis in range(1, len(sizes)):
+        total = total * sizes[axis] + _part(whole, axis)
+    return converted(total, data.dtype)
+
+
+@composed(numpy=lambda data, shape: np.stack(np.unravel_index(data, shape)), methods=[])
+def unravel_index(data: Value, *, shape: Shape) -> Value:
+    """Positions in each axis of an array of `shape`, along a new first axis, from those in the flattened array. Ranges are not checked.
+
+    >>> from clnd import nd
+    >>> nd.unravel_index(nd.array([22, 41]), shape=(7, 6)).asnumpy()
+    array([[3., 6.],
+           [4., 5.]], dtype=float32)
+    """
+    sizes = _sizes("unravel_index", shape)
+    rest, parts = converted(data, dtypes.int64), []
+    for n in reversed(sizes[1:]):
+        quotient = registry["truncated_divide"](rest, n)
+        parts.append(rest - quotient * n)
+        rest = quotient
+    return converted(registry["stack"](rest, *reversed(parts), axis=0), data.dtype)
