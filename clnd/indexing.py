@@ -32,6 +32,8 @@ class Selection:
         The shape of the window with an axis of one element for each integer and each None.
     integers : list of int
         The axes of `spread` that integers stand for.
+    apart : bool
+        Does an ellipsis, of no axes even, stand between integers and arrays?
     """
 
     begin: Shape = ()
@@ -43,6 +45,7 @@ class Selection:
     arrays: list[tuple[int, Any]] = field(default_factory=list)
     spread: Shape = ()
     integers: list[int] = field(default_factory=list)
+    apart: bool = False
 
     def window(self, shape: Shape) -> Steps:
         """The chain of views that shows the window in `shape`."""
@@ -72,9 +75,10 @@ def read_key(key: Any, shape: Shape, array_type: Any) -> Selection:
     if len(dots) > 1:
         raise IndexOutOfRange("an index can only have a single ellipsis ('...')")
     at = dots[0] if dots else len(keys)
+    apart = all(any(k is not None and not isinstance(k, slice) for k in side) for side in (keys[:at], keys[at + 1 :]))
     keys[at : at + 1] = [slice(None)] * (len(shape) - given)
 
-    found = Selection()
+    found = Selection(apart=apart)
     begin, count, step, seen, spread = [], [], [], [], []  # type: ignore[var-annotated]
     for k in keys:
         if k is None:

@@ -428,7 +428,7 @@ class NDArray:
     def _lookup(self, selection: Selection) -> Lookup:
         """What the index arrays of a key select of its window."""
         arrays = [(axis, self._index(array)) for axis, array in selection.arrays]
-        return Lookup(selection.spread, arrays, selection.integers)
+        return Lookup(selection.spread, arrays, selection.integers, selection.apart)
 
     def _index(self, key: Any) -> Value:
         """An index array or mask as a value on this array's device. What comes from the host are integers of 64 bits."""

@@ -132,6 +132,12 @@ def test_other_keys_are_refused():
         x[np.ones(4, bool)]
 
 
+def test_an_ellipsis_of_no_axes_keeps_indices_apart():
+    x = np.arange(24, dtype="float32").reshape(2, 3, 4)
+    for key in ((slice(None), [0, 2], Ellipsis, [1, 3]), (slice(None), 0, Ellipsis, [1, 3]), (slice(None), [0, 2], [1, 3], Ellipsis)):
+        np.testing.assert_array_equal(nd.array(x)[key].asnumpy(), x[key])
+
+
 def test_in_place_operators_write_repeated_indices_once():
     x = nd.zeros((4, 2))
     x[[1, 1, 3]] += 1

@@ -28,6 +28,8 @@ class Lookup:
         Index arrays and masks, each with the axis that it begins with.
     integers : sequence of int
         Axes of one element that integers beside the arrays have selected.
+    apart : bool
+        Do the axes of the indices come first in any case? So it is where an ellipsis of no axes stands between.
 
     Attributes
     ----------
@@ -42,7 +44,7 @@ class Lookup:
         For an index out of range; negative ones count from the end.
     """
 
-    def __init__(self, shape: Shape, indices: Sequence[tuple[int, Value]], integers: Sequence[int] = ()) -> None:
+    def __init__(self, shape: Shape, indices: Sequence[tuple[int, Value]], integers: Sequence[int] = (), apart: bool = False) -> None:
         widths = {axis: index.ndim if index.dtype == dtypes.bool_ else 1 for axis, index in indices}
         indexed = {axis + i for axis, width in widths.items() for i in range(width)} | set(integers)
         first, last = min(indexed), max(indexed) + 1
@@ -66,7 +68,7 @@ class Lookup:
         self.joined = (*shape[:first], prod(shape[first:last]), *shape[last:])
         picked = shape[:first] + wide + shape[last:]
         # Where the axes of the indices come first: the order of the axes that says so, and the way back.
-        moved = range(first, first + len(common)) if between else ()
+        moved = range(first, first + len(common)) if between or apart else ()
         self.order = (*moved, *(axis for axis in range(len(picked)) if axis not in moved))
         self.back = tuple(self.order.index(axis) for axis in range(len(picked)))
         self.result = tuple(picked[axis] for axis in self.order)
