@@ -15,6 +15,7 @@ from clnd.engine import Value, dtypes, state
 from clnd.engine.layout import Shape, repeats
 from clnd.errors import DTypeError, MXNetError, ShapeError
 from clnd.ops import registry
+from clnd.ops.lookup import Lookup
 from clnd.ops.shape import Steps, region, selected
 
 from .context import Context, current_context
@@ -452,22 +453,23 @@ class NDArray:
         return self._view((("reshape", (value.shape,)),)) if inplace else NDArray(value, self._context)
 
     def __getitem__(self, key: Any) -> NDArray:
-        selection = self._selection(key)
-        if selection.rows is not None:
-            return self._picked(selection.rows)
+        selection = read_key(key, self.shape, NDArray)
+        if selection.arrays:
+            lookup = self._lookup(selection)
+            return NDArray(lookup.of(selected(self.value, selection.window(selection.spread))), self._context)
         steps = selection.steps(one_element=True)
         if selection.shared:
             return self._view(steps)
         return NDArray(selected(self.value, steps), self._context)
 
     def __setitem__(self, key: Any, source: Any) -> None:
-        selection = self._selection(key)
-        if selection.rows is not None:
-            self._set_picked(selection.rows, source)
+        selection = read_key(key, self.shape, NDArray)
+        value = self._operand(source)
+        if selection.arrays:
+            self._set_picked(key, selection, value)
             return
         steps = () if selection.everything else selection.steps()
         target = selection.shape
-        value = self._operand(source)
         if value.shape != target:
             value = _fitted(value, target, self.shape, key)
         if isinstance(source, NDArray) and source._base is self and source._steps in (steps, selection.steps(one_element=True)):
@@ -476,39 +478,90 @@ class NDArray:
             value = engine.copied(value)
         self._write(value, steps)
 
-    def _selection(self, key: Any) -> Selection:
-        return read_key(key, self.shape, NDArray)
+    def slice_assign(self, rhs: Any, begin: Any, end: Any, step: Any = ()) -> NDArray:
+        """Write `rhs` over what `slice` with this begin, end and step gives; returns the array itself."""
+        from .nd.conventions.shape import slice_window
 
-    def _picked(self, rows: Any) -> NDArray:
-        rows = self._operand(rows, None)
-        if rows.dtype == dtypes.bool_:
-            return NDArray(registry["boolean_mask"](self.value, rows), self._context)
-        mode = "clip" if dtypes.category(rows.dtype) == "float" else "raise"
-        return NDArray(registry["take"](self.value, rows, axis=0, mode=mode), self._context)
+        window = slice_window(self.shape, begin, end, step)
+        value = self._operand(rhs)
+        if value.shape != window[1]:
+            value = _fitted(value, window[1], self.shape, (begin, end, step))
+        if engine.reads(value, self.value.buffer):
+            value = engine.copied(value)
+        self._write(value, (("window", window),))
+        return self
 
-    def _set_picked(self, rows: Any, source: Any) -> None:
-        rows = self._operand(rows, None)
-        value = self._operand(source)
-        if rows.dtype != dtypes.bool_:
-            raise MXNetError("x[indices] = v is not supported yet; write row by row, or use nd.where")
-        if value.size != 1:
-            raise ShapeError(f"x[mask] = v: v must be one number, not an array of shape {value.shape}; nd.where(mask, v, x) takes arrays")
-        mask = registry["reshape"](rows, shape=rows.shape + (1,) * (self.ndim - rows.ndim))
-        self._write(registry["where"](mask, registry["reshape"](value, shape=()), self.value))
+    def slice_assign_scalar(self, value: float, begin: Any, end: Any, step: Any = ()) -> NDArray:
+        """Write a number over what `slice` with this begin, end and step gives; returns the array itself."""
+        return self.slice_assign(value, begin, end, step)
 
-    def _operand(self, source: Any, dtype: Any = "own") -> Value:
+    def _lookup(self, selection: Selection) -> Lookup:
+        """What the index arrays of a key select of its window."""
+        arrays = [(axis, self._index(array)) for axis, array in selection.arrays]
+        return Lookup(selection.spread, arrays, selection.integers, selection.apart)
+
+    def _index(self, key: Any) -> Value:
+        """An index array or mask as a value on this array's device. What comes from the host are integers of 64 bits."""
+        if isinstance(key, NDArray):
+            if not key.ndim and key.value.dtype == dtypes.bool_:
+                raise DTypeError("a bool is no index; use a bool array as a mask")
+            return key.value
+        if key.dtype.kind not in "biuf" and key.size:
+            raise DTypeError(f"an index array holds integers or bools, not {key.dtype}")
+        with np.errstate(invalid="ignore"):
+            return engine.from_numpy(key if key.dtype == bool else key.astype(np.int64), self.value.device)
+
+    def _set_picked(self, key: Any, selection: Selection, value: Value) -> None:
+        """Write where index arrays say."""
+        if selection.everything and len(selection.arrays) == 1 and value.size == 1:
+            mask = self._index(selection.arrays[0][1])
+            if mask.dtype == dtypes.bool_ and not selection.arrays[0][0]:  # one kernel, and no need to know how many elements that are
+                mask = registry["reshape"](mask, shape=mask.shape + (1,) * (self.ndim - mask.ndim))
+                self._write(registry["where"](mask, registry["reshape"](value, shape=()), self.value))
+                return
+        lookup = self._lookup(selection)
+        if value.shape != lookup.result:
+            value = _fitted(value, lookup.result, self.shape, key)
+        if value.size == 0:
+            return
+        if selection.everything and self._base is None and self._put_in_place(lookup, value):
+            return
+        steps = selection.window(selection.spread)
+        written = lookup.assigned(selected(self.value, steps), value)
+        if selection.everything:
+            self._write(registry["reshape"](written, shape=self.shape))
+        else:
+            self._write(written, steps)
+
+    def _put_in_place(self, lookup: Lookup, source: Value) -> bool:
+        """Write where index arrays say, if nobody else holds the value: then it costs the part that is written."""
+        if state.recording and (self._leaf is not None or self._own.traced or source.traced):
+            return False
+        if source.device is not self._own.device:
+            return False
+        if source.dtype != self._own.dtype:
+            source = registry["cast"](source, dtype=self._own.dtype)
+        with engine.lock:
+            engine.evaluate(self._own)
+            engine.evaluate(source)
+            engine.evaluate(lookup.positions)
+            slot = engine.Slot(self._own)
+            if self._own.offset or not engine.is_compact(self._own.layout) or not engine.held_alone(slot):
+                return False
+            site = engine.user_site()
+            with engine.blame("put", lambda: engine.describe_site(site)):
+                lookup.assign_in(self._own.buffer, source)
+            self._own.record = None
+        return True
+
+    def _operand(self, source: Any) -> Value:
         """`source` (NDArray, number, list, NumPy array) as a value on this array's device."""
         if isinstance(source, NDArray):
             return source.value
         own = self.value
         if isinstance(source, (bool, int, float, np.number, np.bool_)):
             return registry["full"](shape=(), value=source, dtype=own.dtype, device=own.device)
-        array = np.asarray(source)
-        if dtype == "own":
-            array = array.astype(own.dtype)
-        elif array.size == 0:
-            array = array.astype(np.int64)
-        return engine.from_numpy(array.astype(dtypes.as_dtype(array.dtype), copy=False), own.device)
+        return engine.from_numpy(np.asarray(source).astype(own.dtype), own.device)
 
     # Gradients.
 

@@ -94,7 +94,5 @@ from .random import uniform as uniform  # noqa: E402
 
 _SAMPLERS = ("normal", "random_normal", "random_randint", "random_uniform", "sample_normal", "sample_uniform", "shuffle", "uniform")
 _OTHERS = ("Custom", "NDArray", "contrib", "linalg", "random", "waitall")
-__all__ = sorted({*_exported, *creation.__all__, *saving.__all__, *layers.__all__, *_SAMPLERS, *_OTHERS})
-__all__ = sorted(
-    {*_exported, *creation.__all__, *interchange.__all__, *saving.__all__, *_SAMPLERS, "NDArray", "contrib", "linalg", "random", "waitall"}
-)
+_MODULES = (creation, interchange, layers, saving)
+__all__ = sorted({*_exported, *(name for module in _MODULES for name in module.__all__), *_SAMPLERS, *_OTHERS})

@@ -44,6 +44,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "SoftmaxOutput": ("Softmax",),
     "CTCLoss": ("ctc_loss",),
     "add_n": ("ElementWiseSum",),
+    "pick": ("choose_element_0index",),
 }
 
 # What a function's arrays are called, where that is not as in the operator's declaration.
@@ -71,6 +72,7 @@ HIDDEN = {
     "sorted_places",
     "take_places",
     "put_places",
+    "put",
     "full",
     "arange",
     "assign",
@@ -121,6 +123,7 @@ CONTRIB = {
     "ifft",
     "boolean_mask",
     "div_sqrt_dim",
+    "index_copy",
     "isfinite",
     "isinf",
     "isnan",

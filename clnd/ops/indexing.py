@@ -84,58 +84,19 @@ def take(a: Value, indices: Value, *, axis: int = 0, mode: str = "clip") -> Valu
     return _gather(a, in_range("take", indices, n, mode), sizes, shape)
 
 
-@launched(grad=(lambda dz, indices, axis, mode: take(dz, indices, axis=axis, mode=mode),), numpy=None)
-def add_at(data: Value, indices: Value, *, shape: Shape, axis: int, mode: str) -> Value:
-    """Zeros of `shape` to which `data` is added at `indices` along `axis`: what `take` does, backwards.
-
-    Repeated indices add up in the order in which they stand, whatever the device.
-    """
-    axis = normalize_axis("add_at", axis, len(shape))
-    outer, n, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
-    dtype = data.dtype
-    wide = dtypes.float32 if dtype == dtypes.float16 else dtype
-    result = Value(shape, wide, data.device)
-    if result.size == 0 or indices.size == 0:
-        return registry["full"](shape=shape, value=0, dtype=dtype, device=data.device)
-    data, indices = engine.gathered(converted(data, wide)), engine.gathered(in_range("add_at", indices, n, mode))
-    device, info = data.device, dtypes.INFO[wide]
-    kernel = device.kernel(
-        "scatter",
-        f"add_at__{wide}",
-        arguments=("buffer", "buffer", "long", "buffer", *["long"] * 8),
-        storage=info.storage,
-        unsigned="u" + info.storage if info.category == "int" else info.storage,
-    )
-    buffer = device.allocate(result.size * wide.itemsize)
-    traits = device.traits
-    part = 2 * engine.ROUNDS  # of the indices: a work-item goes through all of a launch
-    if traits.schedule == "cpu":
-        # A work-item owns some rows of some columns.
-        columns = max(1, min(inner, part // indices.size))
-        rows = min(n, max(4 * traits.compute_units, -(-n * columns // part)))
-        grid: Any = ((rows, outer * -(-inner // columns)), (1, 1))
-    else:
-        columns = 1
-        grid = ((min(n, max(64, -(-n // part))), -(-outer * inner // traits.group) * traits.group), (1, traits.group))
-    for begin in range(0, indices.size, part):
-        end = min(indices.size, begin + part)
-        kernel(*grid, buffer, data.buffer, data.offset, indices.buffer, indices.offset, outer, n, inner, indices.size, columns, begin, end)
-    return converted(result.place(buffer, compact(shape)), dtype)
-
-
 def _pick_back(dz: Value, index: Value, shape: Shape, axis: int, keepdims: bool, mode: str) -> Value:
     at = normalize_axis("pick", axis, len(shape))
     expand = registry["expand_dims"]
     kept = (*shape[:at], 1, *shape[at + 1 :])
     wanted = in_range("pick", registry["reshape"](index, shape=kept), shape[at], mode)
-    here = registry["equal"](_along(at, shape, dz), wanted)
+    here = registry["equal"](along(at, len(shape), shape[at], dz.device), wanted)
     return registry["where"](here, dz if keepdims else expand(dz, axis=at), 0)
 
 
-def _along(axis: int, shape: Shape, like: Value) -> Value:
-    """0, 1, ... along one axis, to be broadcast along the others."""
-    count = registry["arange"](start=0, step=1, count=shape[axis], dtype=dtypes.int64, device=like.device)
-    return registry["reshape"](count, shape=tuple(n if i == axis else 1 for i, n in enumerate(shape)))
+def along(axis: int, ndim: int, n: int, device: Any) -> Value:
+    """0, 1, ..., n - 1 along one of `ndim` axes, to be broadcast along the others."""
+    count = registry["arange"](start=0, step=1, count=n, dtype=dtypes.int64, device=device)
+    return registry["reshape"](count, shape=tuple(n if i == axis % ndim else 1 for i in range(ndim)))
 
 
 @launched(
@@ -161,6 +122,39 @@ def pick(data: Value, index: Value, *, axis: int = -1, keepdims: bool = False, m
         raise ShapeError(f"pick: the index of shape {index.shape} does not fit data of shape {data.shape} without axis {axis}")
     sizes = (prod(data.shape[:axis]), data.shape[axis], prod(data.shape[axis + 1 :]), 0)
     return _gather(data, in_range("pick", index, data.shape[axis], mode), sizes, kept if keepdims else shape)
+
+
+@composed(numpy=None)
+def batch_take(a: Value, indices: Value) -> Value:
+    """One element from each line along the last axis, in the shape of `indices`; an index out of range becomes the nearest.
+
+    >>> from clnd import nd
+    >>> nd.batch_take(nd.array([[1, 2], [3, 4]]), nd.array([0, 1], dtype="int32")).asnumpy()
+    array([1., 4.], dtype=float32)
+    """
+    if not a.ndim or indices.size != prod(a.shape[:-1]):
+        raise ShapeError(
+            f"batch_take: indices of shape {indices.shape} do not fit the {prod(a.shape[:-1])} lines of an array of shape {a.shape}"
+        )
+    lines = registry["reshape"](a, shape=(indices.size, a.shape[-1]))
+    found = pick(lines, registry["reshape"](indices, shape=(indices.size,)), axis=1)
+    return registry["reshape"](found, shape=indices.shape)
+
+
+@composed(numpy=None)
+def fill_element_0index(lhs: Value, mhs: Value, rhs: Value) -> Value:
+    """`lhs` with one element of each row, at the position that `rhs` gives, replaced by that of `mhs`; a position out of range is nowhere.
+
+    >>> from clnd import nd
+    >>> nd.fill_element_0index(nd.zeros((2, 3)), nd.array([5, 6]), nd.array([0, 2])).asnumpy()
+    array([[5., 0., 0.],
+           [0., 0., 6.]], dtype=float32)
+    """
+    if lhs.ndim != 2 or mhs.shape != lhs.shape[:1] or rhs.shape != lhs.shape[:1]:
+        raise ShapeError(f"fill_element_0index: numbers and positions of shapes {mhs.shape} and {rhs.shape} do not fit shape {lhs.shape}")
+    column = (lhs.shape[0], 1)
+    here = registry["equal"](registry["reshape"](converted(rhs, dtypes.int64), shape=column), along(1, 2, lhs.shape[1], lhs.device))
+    return registry["where"](here, registry["reshape"](converted(mhs, lhs.dtype), shape=column), lhs)
 
 
 @composed(numpy=None, methods=["one_hot"])
@@ -195,15 +189,25 @@ def Embedding(data: Value, weight: Value, *, input_dim: int = 0, output_dim: int
 
 
 @composed(numpy=None)
-def boolean_mask(data: Value, index: Value) -> Value:
-    """What `data` holds where `index`, a bool array over its first axes, is true. Waits for the device: the size depends on the values."""
-    if index.shape != data.shape[: index.ndim]:
-        raise IndexOutOfRange(f"a mask of shape {index.shape} does not fit an array of shape {data.shape}")
-    rows = registry["reshape"](data, shape=(index.size, *data.shape[index.ndim :]))
-    return take(rows, _positions(index), axis=0, mode="clip")
+def boolean_mask(data: Value, index: Value, *, axis: int = 0) -> Value:
+    """What `data` holds where `index`, a mask over the axes from `axis` on, is not zero.
+
+    It waits for the device: the size depends on the values.
+
+    >>> from clnd import nd
+    >>> nd.contrib.boolean_mask(nd.array([[1, 2], [3, 4], [5, 6]]), nd.array([1, 0, 1])).asnumpy()
+    array([[1., 2.],
+           [5., 6.]], dtype=float32)
+    """
+    axis = normalize_axis("boolean_mask", axis, data.ndim)
+    end = axis + index.ndim
+    if index.shape != data.shape[axis:end]:
+        raise IndexOutOfRange(f"a mask of shape {index.shape} does not fit an array of shape {data.shape}, from axis {axis} on")
+    lines = registry["reshape"](data, shape=(*data.shape[:axis], index.size, *data.shape[end:]))
+    return take(lines, true_positions(converted(index, dtypes.bool_)), axis=axis, mode="clip")
 
 
-def _positions(mask: Value) -> Value:
+def true_positions(mask: Value) -> Value:
     """The positions of the true elements of a mask, in order: each chunk is counted, then each writes its own."""
     mask, device = engine.gathered(mask), mask.device
     if mask.size == 0:

@@ -89,35 +89,97 @@ __kernel void full__float32_1d(
     }
 }
 
-#pragma OPENCL FP_CONTRACT OFF
-
-__kernel void add_at__float32(
-    __global float *out,
-    __global const float *data,
-    const long data_start,
-    __global const long *indices,
-    const long indices_start,
-    const long outer,
-    const long n,
-    const long inner,
-    const long picked,
-    const long columns,
-    const long begin,
-    const long end)
+__kernel void permutation_runs(__global const ulong *keys, __global ulong *sorted_keys, __global long *order, long n)
 {
     const long chunk = (n + get_global_size(0) - 1) / get_global_size(0);
-    const long from = min(n, (long)get_global_id(0) * chunk), to = min(n, from + chunk);
-    const long across = (inner + columns - 1) / columns;
-    const long o = get_global_id(1) / across, left = get_global_id(1) % across * columns, right = min(inner, left + columns);
-    if (o >= outer) return;
-    if (begin == 0)
-        for (long row = from; row < to; row++)
-        for (long i = left; i < right; i++) out[(o * n + row) * inner + i] = 0;
-    for (long j = begin; j < end; j++) {
-        const long row = indices[indices_start + j];
-        for (long i = row >= from && row < to ? left : right; i < right; i++) {
-            const long z = (o * n + row) * inner + i;
-            out[z] = (float)((float)out[z] + (float)data[data_start + (o * picked + j) * inner + i]);
+    const long begin = get_global_id(0) * chunk, end = min(begin + chunk, n);
+    for (long i = begin; i < end; ++i) {
+        const ulong key = keys[i];
+        const long first = i / 32 * 32, last = min(first + 32, n);
+        long place = first;
+        for (long other = first; other < last; ++other)
+            place += keys[other] < key || (keys[other] == key && other < i);
+        sorted_keys[place] = key;
+        order[place] = i;
+    }
+}
+
+__kernel void permutation_merge(__global const ulong *keys, __global const long *order, __global ulong *merged_keys, __global long *merged_order, long n, long width)
+{
+    long low = 0;
+    const long chunk = (n + get_global_size(0) - 1) / get_global_size(0);
+    const long begin = get_global_id(0) * chunk, end = min(begin + chunk, n);
+    for (long i = begin; i < end; ++i) {
+        const ulong key = keys[i];
+        const long first = i & -2 * width, middle = min(first + width, n), last = min(middle + width, n);
+        // Of the other run, those before the element: equal keys of the left run come first.
+        const int left = i < middle;
+        long high = left ? last : middle;
+        const int search = i == begin || i == first || i == middle;
+        if (search)
+            low = left ? middle : first;
+        // Else the place is at or after that of the element before: with random keys one step, on average.
+        while (!search && low < high && (left ? keys[low] < key : keys[low] <= key))
+            ++low;
+        while (search && low < high) {
+            const long centre = (low + high) / 2;
+            const ulong other = keys[centre];
+            const int before = left ? other < key : other <= key;
+            low = before ? centre + 1 : low;
+            high = before ? high : centre;
         }
+        const long place = i + low - middle;
+        merged_keys[place] = key;
+        merged_order[place] = order[i];
+    }
+}
+
+#pragma OPENCL FP_CONTRACT OFF
+// A vector at any element's address, aligned or not.
+typedef float8 float8_anywhere __attribute__((aligned(4)));
+#define get_float(p, i) ((p)[i])
+#define put_float(p, i, x) ((p)[i] = (x))
+inline float8 load_float(__global const float *p, int count)
+{
+    if (count >= 8) return *(__global const float8_anywhere *)p;
+    float8 v = 0;
+    for (int lane = 0; lane < count; lane++) ((float *)&v)[lane] = p[lane];
+    return v;
+}
+inline void store_float(__global float *p, float8 v, int count)
+{
+    if (count >= 8) *(__global float8_anywhere *)p = v;
+    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+}
+
+__kernel void add_at__float32(
+    __global float *out, __global const float *data, const long data_start, __global const long *indices, const long indices_start,
+    __global const long *order, const long order_start, const long outer, const long n, const long inner, const long picked,
+    const long shares, const long begin, const long end)
+{
+    indices += indices_start;
+    order += order_start;
+    // Vectors of a row first, then its last elements.
+    const long whole = inner / 8, pieces = whole + inner % 8;
+    const long piece = get_global_id(0) % pieces, o = get_global_id(0) / pieces % outer, part = get_global_id(0) / (pieces * outer);
+    if (part >= shares) return;
+    // The rows that begin in this share of the order.
+    const long share = (end - begin + shares - 1) / shares;
+    long first = min(end, begin + part * share), last = min(end, first + share);
+    while (first < last && first > begin && indices[order[first]] == indices[order[first - 1]]) first++;
+    while (first < last && last < end && indices[order[last]] == indices[order[last - 1]]) last++;
+    for (long j = piece < whole ? first : last; j < last; j++) {
+        __global float *total = out + (o * n + indices[order[j]]) * inner + piece * 8;
+        const float8 more = load_float(data + data_start + (o * picked + order[j]) * inner + piece * 8, 8);
+        const float8 old = load_float(total, 8);
+        const float8 sum = old + more;
+        store_float(total, sum, 8);
+    }
+    for (long j = piece >= whole ? first : last; j < last; j++) {
+        __global float *total = out + (o * n + indices[order[j]]) * inner + whole * 8 + piece - whole;
+        const float more = *(data + data_start + (o * picked + order[j]) * inner + whole * 8 + piece - whole);
+        const float old = *(total);
+        const float sum = old + more;
+        *total = sum;
     }
 }

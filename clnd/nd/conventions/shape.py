@@ -171,6 +171,8 @@ def slice_window(shape: Shape, begin: Any, end: Any, step: Any = ()) -> tuple[Sh
             end[axis] if axis < len(end) else None,
             step[axis] if axis < len(step) else None,
         )
+        if given.step == 0:
+            raise ShapeError(f"slice: a step of {step} is 0; it must lead on")
         first, last, stride = given.indices(n)
         found.append((first, len(range(first, last, stride)), stride))
     return tuple(f[0] for f in found), tuple(f[1] for f in found), tuple(f[2] for f in found)

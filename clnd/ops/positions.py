@@ -1,0 +1,232 @@
+"""Writing and adding where arrays of indices say, and positions in several axes as one. No index reaches memory unchecked."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from clnd import engine
+from clnd.engine import Value, dtypes
+from clnd.engine.layout import Shape
+from clnd.errors import ShapeError
+
+from .declare import composed, converted, launched, normalize_axis, registry, zero
+from .indexing import along, in_range, take
+
+_PART = 2 * engine.ROUNDS  # of the indices: a launch goes through so many, and a work-item through all of them where they are equal
+
+
+def _ordered(indices: Value) -> tuple[Value, Value]:
+    """Indices that are in range, flattened, and the order that sorts them, equal ones by their place."""
+    flat = engine.gathered(registry["reshape"](indices, shape=(indices.size,)))
+    return flat, engine.gathered(registry["sorted_places"](flat))
+
+
+@launched(grad=(lambda dz, indices, axis, mode: take(dz, indices, axis=axis, mode=mode),), numpy=None)
+def add_at(data: Value, indices: Value, *, shape: Shape, axis: int, mode: str) -> Value:
+    """Zeros of `shape` to which `data` is added at `indices` along `axis`: what `take` does, backwards.
+
+    Repeated indices add up in the order in which they stand, whatever the device.
+    """
+    axis = normalize_axis("add_at", axis, len(shape))
+    outer, n, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+    dtype = data.dtype
+    wide = dtypes.float32 if dtype == dtypes.float16 else dtype
+    result = registry["full"](shape=shape, value=0, dtype=wide, device=data.device)
+    if result.size == 0 or indices.size == 0:
+        return converted(result, dtype)
+    data, result = engine.gathered(converted(data, wide)), engine.ready(result)
+    indices, order = _ordered(in_range("add_at", indices, n, mode))
+    device, info, traits = data.device, dtypes.INFO[wide], data.device.traits
+    kernel = device.kernel(
+        "scatter",
+        f"add_at__{wide}",
+        arguments=("buffer", "buffer", "long", "buffer", "long", "buffer", "long", *["long"] * 7),
+        step="add",
+        storage=info.storage,
+        category=info.category,
+    )
+    pieces = outer * (inner // traits.lanes + inner % traits.lanes)
+    part = min(indices.size, _PART)
+    shares = max(1, min(part // 256, 4 * traits.compute_units)) if traits.schedule == "cpu" else part
+    group = 1 if traits.schedule == "cpu" else traits.group
+    grid = (-(-pieces * shares // group) * group,), (group,)
+    given = (result.buffer, data.buffer, data.offset, indices.buffer, indices.offset, order.buffer, order.offset)
+    for begin in range(0, indices.size, _PART):
+        kernel(*grid, *given, outer, n, inner, indices.size, shares, begin, min(indices.size, begin + _PART))
+    return converted(result, dtype)
+
+
+def assign_rows(buffer: Any, sizes: tuple[int, int, int], indices: Value, source: Value) -> None:
+    """out[o, indices[j], i] = source[o, j, i] in a buffer that nobody else reads; `sizes` are those of its axes.
+
+    The indices are in range; of repeated ones the last wins.
+    """
+    source = engine.gathered(source)
+    if source.size == 0:
+        return
+    indices, order = _ordered(indices)
+    device, info = source.device, dtypes.INFO[source.dtype]
+    kernel = device.kernel(
+        "scatter",
+        f"put__{source.dtype}",
+        arguments=("buffer", "buffer", "long", "buffer", "long", "buffer", "long", *["long"] * 4),
+        step="assign",
+        storage=info.storage if info.storage != "half" else "ushort",
+    )
+    given = (buffer, source.buffer, source.offset, indices.buffer, indices.offset, order.buffer, order.offset)
+    kernel(*engine.grid(device.traits, source.size), *given, *sizes, indices.size)
+
+
+def _zero(like: Value, dtype: Any, shape: Shape = ()) -> Value:
+    return registry["full"](shape=shape, value=0, dtype=dtype, device=like.device)
+
+
+def _put_back(dz: Value, indices: Value, axis: int) -> Value:
+    """The gradient of the source of `put`: zero where a later one was written over it."""
+    places = registry["reshape"](along(0, 1, indices.size, dz.device), shape=indices.shape)
+    last = registry["put"](_zero(dz, dtypes.int64, dz.shape[axis : axis + 1]), indices, places, axis=0)
+    won = registry["reshape"](registry["equal"](take(last, indices), places), shape=indices.shape + (1,) * (dz.ndim - axis - 1))
+    return registry["where"](won, take(dz, indices, axis=axis), 0)
+
+
+@launched(
+    grad=(
+        lambda dz, indices, axis: registry["put"](dz, indices, _zero(dz, dz.dtype), axis=axis),
+        zero,
+        lambda dz, indices, axis: _put_back(dz, indices, axis),
+    ),
+    numpy=None,
+)
+def put(data: Value, indices: Value, source: Value, *, axis: int) -> Value:
+    """A copy of `data` in which the elements at `indices` along `axis` are those of `source`, broadcast and converted.
+
+    An index out of range becomes the nearest; of repeated ones the last wins.
+    """
+    axis = normalize_axis("put", axis, data.ndim)
+    shape = data.shape[:axis] + indices.shape + data.shape[axis + 1 :]
+    source = registry["broadcast_to"](converted(source, data.dtype), shape=shape)
+    result = engine.copied(data)
+    if source.size:
+        sizes = (prod(data.shape[:axis]), data.shape[axis], prod(data.shape[axis + 1 :]))
+        assign_rows(result.buffer, sizes, in_range("put", indices, data.shape[axis], "clip"), source)
+    return result
+
+
+def _joined(name: str, indices: Value, sizes: Shape) -> Value:
+    """Positions in the axes of `sizes` joined to one, from an array that holds those in each axis along its first."""
+    if not indices.ndim or indices.shape[0] > len(sizes):
+        raise ShapeError(
+            f"{name}: indices of shape {indices.shape} do not have, along their first axis, one of at most {len(sizes)} axes each"
+        )
+    total = registry["full"](shape=indices.shape[1:], value=0, dtype=dtypes.int64, device=indices.device)
+    for axis in range(indices.shape[0]):
+        index = in_range(f"{name}, axis {axis}", _part(indices, axis), sizes[axis], "raise")
+        total = total * sizes[axis] + index
+    return total
+
+
+def _part(data: Value, i: int) -> Value:
+    """data[i]"""
+    return registry["reshape"](registry["slice_axis"](data, axis=0, begin=i, end=i + 1), shape=data.shape[1:])
+
+
+@composed(numpy=None, methods=[])
+def gather_nd(data: Value, indices: Value) -> Value:
+    """What `data` holds at indices into its first axes: indices[k] are those into axis k.
+
+    Negative indices count from the end; others out of range raise IndexError, which waits for the device.
+
+    >>> from clnd import nd
+    >>> nd.gather_nd(nd.array([[1, 2], [3, 4]]), nd.array([[1, 0, 1], [0, 1, 1]])).asnumpy()
+    array([3., 2., 4.], dtype=float32)
+    """
+    depth = indices.shape[0] if indices.ndim else 0
+    positions = _joined("gather_nd", indices, data.shape)
+    return take(registry["reshape"](data, shape=(prod(data.shape[:depth]), *data.shape[depth:])), positions)
+
+
+@composed(numpy=None, methods=[])
+def scatter_nd(data: Value, indices: Value, *, shape: Shape) -> Value:
+    """Zeros of `shape` but for `data` at indices into the first axes: indices[k] are those into axis k. Of repeated ones the last stays.
+
+    Negative indices count from the end; others out of range raise IndexError, which waits for the device. The gradient of what was
+    written over is zero.
+
+    >>> from clnd import nd
+    >>> nd.scatter_nd(nd.array([1, 2]), nd.array([[0, 1], [1, 0]]), shape=(2, 2)).asnumpy()
+    array([[0., 1.],
+           [2., 0.]], dtype=float32)
+    """
+    shape = tuple(shape)
+    positions = _joined("scatter_nd", indices, shape)
+    depth = indices.shape[0]
+    if data.shape != indices.shape[1:] + shape[depth:]:
+        raise ShapeError(f"scatter_nd: data of shape {data.shape} and indices of shape {indices.shape} do not fit the shape {shape}")
+    rows = _zero(data, data.dtype, (prod(shape[:depth]), *shape[depth:]))
+    return registry["reshape"](put(rows, positions, data, axis=0), shape=shape)
+
+
+@composed(numpy=None, methods=[])
+def index_copy(old_tensor: Value, index_vector: Value, new_tensor: Value) -> Value:
+    """`old_tensor` with the rows at `index_vector` replaced by those of `new_tensor`; of repeated ones the last stays.
+
+    Negative indices count from the end; others out of range raise IndexError, which waits for the device.
+
+    >>> from clnd import nd
+    >>> nd.contrib.index_copy(nd.zeros((3, 2)), nd.array([2, 0]), nd.array([[1, 2], [3, 4]])).asnumpy()
+    array([[3., 4.],
+           [0., 0.],
+           [1., 2.]], dtype=float32)
+    """
+    if not old_tensor.ndim or index_vector.ndim != 1 or new_tensor.shape != index_vector.shape + old_tensor.shape[1:]:
+        raise ShapeError(
+            f"index_copy: indices of shape {index_vector.shape} and rows of shape {new_tensor.shape} do not fit shape {old_tensor.shape}"
+        )
+    return put(old_tensor, in_range("index_copy", index_vector, old_tensor.shape[0], "raise"), new_tensor, axis=0)
+
+
+def _sizes(name: str, shape: Any) -> list[int]:
+    """The sizes of `shape`, of which the first is of no importance and may be -1."""
+    sizes = [int(n) for n in shape]
+    if not sizes or any(n < 1 for n in sizes[1:]):
+        raise ShapeError(f"{name}: {tuple(shape)} is no shape of an array with elements")
+    return sizes
+
+
+@composed(numpy=lambda data, shape: np.ravel_multi_index(tuple(data), shape), methods=[])
+def ravel_multi_index(data: Value, *, shape: Shape) -> Value:
+    """Positions in an array of `shape`, flattened, from those in each axis: data[k] are those in axis k. Ranges are not checked.
+
+    >>> from clnd import nd
+    >>> nd.ravel_multi_index(nd.array([[3, 6], [4, 5]]), shape=(7, 6)).asnumpy()
+    array([22., 41.], dtype=float32)
+    """
+    sizes = _sizes("ravel_multi_index", shape)
+    if not data.ndim or data.shape[0] != len(sizes):
+        raise ShapeError(f"ravel_multi_index: positions of shape {data.shape} do not have {len(sizes)} numbers along their first axis")
+    whole = converted(data, dtypes.int64)
+    total = _part(whole, 0)
+    for axis in range(1, len(sizes)):
+        total = total * sizes[axis] + _part(whole, axis)
+    return converted(total, data.dtype)
+
+
+@composed(numpy=lambda data, shape: np.stack(np.unravel_index(data, shape)), methods=[])
+def unravel_index(data: Value, *, shape: Shape) -> Value:
+    """Positions in each axis of an array of `shape`, along a new first axis, from those in the flattened array. Ranges are not checked.
+
+    >>> from clnd import nd
+    >>> nd.unravel_index(nd.array([22, 41]), shape=(7, 6)).asnumpy()
+    array([[3., 6.],
+           [4., 5.]], dtype=float32)
+    """
+    sizes = _sizes("unravel_index", shape)
+    rest, parts = converted(data, dtypes.int64), []
+    for n in reversed(sizes[1:]):
+        quotient = registry["truncated_divide"](rest, n)
+        parts.append(rest - quotient * n)
+        rest = quotient
+    return converted(registry["stack"](rest, *reversed(parts), axis=0), data.dtype)
