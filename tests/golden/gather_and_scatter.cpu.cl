@@ -89,48 +89,73 @@ __kernel void full__float32_1d(
     }
 }
 
-__kernel void permutation_runs(__global const ulong *keys, __global ulong *sorted_keys, __global long *order, long n)
+__kernel void sort_keys__int64(__global const ulong *data, const long start, __global ulong *keys, const long size, const int descending)
 {
-    const long chunk = (n + get_global_size(0) - 1) / get_global_size(0);
-    const long begin = get_global_id(0) * chunk, end = min(begin + chunk, n);
-    for (long i = begin; i < end; ++i) {
-        const ulong key = keys[i];
-        const long first = i / 32 * 32, last = min(first + 32, n);
+    const ulong sign = (ulong)1 << 63;
+    const long share = (size + get_global_size(0) - 1) / get_global_size(0);
+    const long begin = get_global_id(0) * share, end = begin < size ? min(size, begin + share) : begin;
+    for (long i = begin; i < end; i++) {
+        ulong x = (ulong)data[start + i] << 0;
+        x ^= sign;
+        keys[i] = descending ? ~x : x;
+    }
+}
+
+__kernel void sort_runs__ulong(__global const ulong *keys, __global ulong *sorted_keys, __global long *order, const long size, const long n)
+{
+    long first = 0, last = 0;
+    const long share = (size + get_global_size(0) - 1) / get_global_size(0);
+    const long begin = get_global_id(0) * share, end = begin < size ? min(size, begin + share) : begin;
+    for (long i = begin; i < end; i++) {
+        if (i == begin || i == last)
+        {
+            const long row = i / n * n;
+            first = row + (i - row) / 32 * 32;
+            last = min(first + 32, row + n);
+        }
+        const ulong own = keys[i];
         long place = first;
-        for (long other = first; other < last; ++other)
-            place += keys[other] < key || (keys[other] == key && other < i);
-        sorted_keys[place] = key;
+        for (long other = first; other < last; other++)
+            place += keys[other] < own || (keys[other] == own && other < i);
+        sorted_keys[place] = own;
         order[place] = i;
     }
 }
 
-__kernel void permutation_merge(__global const ulong *keys, __global const long *order, __global ulong *merged_keys, __global long *merged_order, long n, long width)
+__kernel void sort_merge__ulong(
+    __global const ulong *keys, __global const long *order, __global ulong *merged_keys, __global long *merged_order,
+    const long size, const long n, const long width)
 {
-    long low = 0;
-    const long chunk = (n + get_global_size(0) - 1) / get_global_size(0);
-    const long begin = get_global_id(0) * chunk, end = min(begin + chunk, n);
-    for (long i = begin; i < end; ++i) {
-        const ulong key = keys[i];
-        const long first = i & -2 * width, middle = min(first + width, n), last = min(middle + width, n);
-        // Of the other run, those before the element: equal keys of the left run come first.
-        const int left = i < middle;
-        long high = left ? last : middle;
-        const int search = i == begin || i == first || i == middle;
-        if (search)
-            low = left ? middle : first;
-        // Else the place is at or after that of the element before: with random keys one step, on average.
-        while (!search && low < high && (left ? keys[low] < key : keys[low] <= key))
-            ++low;
-        while (search && low < high) {
-            const long centre = (low + high) / 2;
-            const ulong other = keys[centre];
-            const int before = left ? other < key : other <= key;
-            low = before ? centre + 1 : low;
-            high = before ? high : centre;
+    const long parts = (size + 511) / 512;
+    const long share = (parts + get_global_size(0) - 1) / get_global_size(0);
+    const long begin = get_global_id(0) * share, end = begin < parts ? min(parts, begin + share) : begin;
+    for (long number = begin; number < end; number++) {
+        long place = number * 512;
+        const long until = min(place + 512, size);
+        while (place < until) {
+            // The two runs that the place belongs to; the second may be short, or none.
+            const long row = place / n * n, first = row + (place - row) / (2 * width) * (2 * width);
+            const long middle = min(first + width, row + n), last = min(middle + width, row + n);
+            // How many keys of the left run come before the place: equal keys of the left run come first.
+            const long before = place - first;
+            long low = max(0L, before - (last - middle)), high = min(before, middle - first);
+            while (low < high) {
+                const long centre = (low + high) / 2;
+                const int comes = keys[first + centre] <= keys[middle + before - 1 - centre];
+                low = comes ? centre + 1 : low;
+                high = comes ? high : centre;
+            }
+            long left = first + low, right = middle + before - low;
+            for (const long stop = min(until, last); place < stop; place++) {
+                // Without a branch, which no processor could foresee.
+                const ulong a = keys[min(left, middle - 1)], b = keys[min(right, last - 1)];
+                const int from_left = (right >= last) | ((left < middle) & (a <= b));
+                merged_keys[place] = from_left ? a : b;
+                merged_order[place] = order[from_left ? left : right];
+                left += from_left;
+                right += 1 - from_left;
+            }
         }
-        const long place = i + low - middle;
-        merged_keys[place] = key;
-        merged_order[place] = order[i];
     }
 }
 
