@@ -18,6 +18,7 @@ from .creation import empty as empty
 from .creation import eye as eye
 from .creation import full as full
 from .creation import linspace as linspace
+from .creation import onehot_encode as onehot_encode
 from .creation import ones as ones
 from .creation import zeros as zeros
 from .interchange import from_dlpack as from_dlpack

@@ -15,7 +15,7 @@ from clnd.ops import registry
 
 from .wrapping import unwrap
 
-__all__ = ["arange", "array", "concatenate", "empty", "eye", "full", "linspace", "ones", "zeros"]
+__all__ = ["arange", "array", "concatenate", "empty", "eye", "full", "linspace", "onehot_encode", "ones", "zeros"]
 
 
 def _context(ctx: Context | None) -> Context:
@@ -217,3 +217,19 @@ def eye(N: int, M: int = 0, k: int = 0, ctx: Context | None = None, dtype: Any =
     ]
     diagonal = registry["equal"](registry["expand_dims"](indices[0], axis=1), indices[1])
     return NDArray(registry["cast"](diagonal, dtype=found), context)
+
+
+def onehot_encode(indices: NDArray, out: NDArray) -> NDArray:
+    """Write into each row of `out` (rows, depth) a one at the row's index, and zeros elsewhere. The older form of `nd.one_hot`.
+
+    >>> from clnd import nd
+    >>> nd.onehot_encode(nd.array([1, 0]), out=nd.zeros((2, 2))).asnumpy()
+    array([[0., 1.],
+           [1., 0.]], dtype=float32)
+    """
+    if not (isinstance(indices, NDArray) and isinstance(out, NDArray)):
+        raise DTypeError(f"onehot_encode takes two NDArrays, not {type(indices).__name__} and {type(out).__name__}")
+    if out.ndim != 2 or indices.shape != out.shape[:1]:
+        raise ShapeError(f"onehot_encode: indices (rows,) and out (rows, depth), not {indices.shape} and {out.shape}")
+    out[:] = NDArray(registry["one_hot"](indices.value, depth=out.shape[1], dtype=out.dtype), indices.context)
+    return out

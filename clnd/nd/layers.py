@@ -39,7 +39,7 @@ def BatchNorm(
     """Normalise: less the mean, divided by the root of the variance plus `eps`, times `gamma` plus `beta`.
 
     S. Ioffe and C. Szegedy, "Batch normalization" (2015). In training, mean and variance are those of all elements with the same position
-    along `axis`, and move `moving_mean` and `moving_var`; otherwise these two are used.
+    along `axis`, and move `moving_mean` and `moving_var`; otherwise these two are used. No gradient flows to them.
 
     Parameters
     ----------
@@ -70,6 +70,7 @@ def BatchNorm(
     values, context = unwrap("BatchNorm", (data, gamma, beta, moving_mean, moving_var))
     moving = bool(use_global_stats) or not autograd.is_training()
     attributes = {"eps": float(eps), "fix_gamma": bool(fix_gamma), "moving": moving, "axis": axis}
+    values[3:] = [registry["stop_gradient"](average) for average in values[3:]]
     result, mean, variance = normalization.batch_norm(*values, **attributes)
     if not moving:
         with autograd.pause(train_mode=True):
