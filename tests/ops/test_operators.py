@@ -264,9 +264,9 @@ def test_third_derivatives_of_calls(case, context, device, generator):
 
 def test_operators_without_a_gradient_give_zeros(context):
     without = {case.operator for case in CASES if not case.op.differentiable}
-    of_boxes = {"nms_order", "roi_places"}  # they take arrays of their own shapes and give positions
-    assert without - of_boxes == {"argmax", "argmin", "counts", "stop_gradient"}
-    for op in [*OPERATORS, *map(registry.get, without - of_boxes)]:
+    of_own_shapes = {"nms_order", "roi_places", "counts"}  # which they give positions or numbers of
+    assert without - of_own_shapes == {"argmax", "argmin", "stop_gradient"}
+    for op in [*OPERATORS, *map(registry.get, without - of_own_shapes)]:
         if all(rule is zero for rule in op.rules):
             arrays = [nd.array([[1.5, 2.5]], ctx=context) for _ in op.names]
             for array in arrays:

@@ -4,7 +4,21 @@ They take and give values; `clnd.nd` wraps them for arrays. Nothing below this p
 There is a file for each family of `clnd.ops`.
 """
 
-from . import arithmetic, convolution, detection, indexing, linalg, losses, network, recurrent, reduction, sequence, shape, sorting
+from . import (
+    arithmetic,
+    convolution,
+    detection,
+    indexing,
+    linalg,
+    losses,
+    network,
+    recurrent,
+    reduction,
+    sampling,
+    sequence,
+    shape,
+    sorting,
+)
 from .declare import CONVENTIONS
 
 __all__ = [
@@ -18,6 +32,7 @@ __all__ = [
     "network",
     "recurrent",
     "reduction",
+    "sampling",
     "sequence",
     "shape",
     "sorting",
