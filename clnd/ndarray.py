@@ -412,9 +412,7 @@ class NDArray:
 
     def broadcast_like(self, other: NDArray, lhs_axes: Any = None, rhs_axes: Any = None) -> NDArray:
         """Stretched to the shape of another array, or along `lhs_axes` to that array's `rhs_axes`. See `nd.broadcast_like`."""
-        from . import nd
-
-        return nd.broadcast_like(self, other, lhs_axes=lhs_axes, rhs_axes=rhs_axes)
+        return NDArray(registry["broadcast_like"](self.value, other.value, lhs_axes=lhs_axes, rhs_axes=rhs_axes), self._context)
 
     def reshape(self, *shape: Any, **kwargs: Any) -> NDArray:
         """The same elements under another shape: a view, through which the array can be written.

@@ -20,7 +20,7 @@ def _spread(dz: Value, shape: Shape) -> Value:
 
 
 @reduction(
-    join="a + b",
+    join={"float": "a + b", "int": "convert_T(as_U(a) + as_U(b))", "uint": "a + b", "bool": "a | b"},
     identity="0",
     widen=True,
     empty=0,
@@ -38,7 +38,7 @@ def sum(data: Any, *, axis: Any = None, keepdims: bool = False, dtype: Any = Non
 
 
 @reduction(
-    join="a * b",
+    join={"float": "a * b", "int": "convert_T(as_U(a) * as_U(b))", "uint": "a * b", "bool": "a & b"},
     identity="1",
     widen=True,
     empty=1,
