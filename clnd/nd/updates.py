@@ -227,6 +227,10 @@ mp_lamb_update_phase2 = _update(
     mixed(updates.lamb_update_phase2),
     """`lamb_update_phase2` of the float32 copy of a float16 weight: `weight32` is written, too; the result is that, rounded.
 
+    Notes
+    -----
+    MXNet leaves `weight32` as it was, so that the next step begins where this one did.
+
     >>> from clnd import nd
     >>> weight = nd.array([1], dtype="float16")
     >>> exact, norm = weight.astype("float32"), nd.ones(1)

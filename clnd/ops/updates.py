@@ -13,7 +13,7 @@ from clnd import engine
 from clnd.engine import Value, dtypes
 from clnd.errors import DTypeError, MXNetError, ShapeError
 
-from .arithmetic import equal, greater, logical_or, maximum, minimum, where
+from .arithmetic import equal, greater, less_equal, logical_or, maximum, minimum, where
 from .declare import converted, registry
 from .mathematics import clip, sign, sqrt, square
 from .shape import reshape
@@ -155,6 +155,10 @@ def nag_mom_update(
 
     `mom` is moved and written as by `sgd_mom_update`; the weight goes on by `momentum` times that and the step of `sgd_update`.
 
+    Notes
+    -----
+    Where `out` is `weight`, MXNet computes `mom` with the decay of the new weight. Here it is always that of the old one.
+
     >>> from clnd import nd
     >>> weight, mom = nd.array([1]), nd.array([0.5])
     >>> nd.nag_mom_update(weight, nd.array([1]), mom, lr=0.25, momentum=0.5).asnumpy(), mom.asnumpy()
@@ -176,13 +180,13 @@ def signsgd_update(
 ) -> Updated:
     """Descent by the signs of the gradient (J. Bernstein et al., 2018): ``(1 - lr * wd) * weight - lr * sign(grad)``.
 
-    The parameters are those of `sgd_update`.
+    The parameters are those of `sgd_update`; `rescale_grad` and `clip_gradient` are of no effect.
 
     >>> from clnd import nd
     >>> nd.signsgd_update(nd.array([1, 2]), nd.array([10, -10]), lr=0.25).asnumpy()
     array([0.75, 2.25], dtype=float32)
     """
-    return weight * (1 - lr * wd) - sign(_bounded(grad * rescale_grad, clip_gradient)) * lr, {}
+    return weight * (1 - lr * wd) - sign(grad) * lr, {}
 
 
 def signum_update(
@@ -331,7 +335,7 @@ def ftrl_update(
     squares = n + square(g)
     z = z + g - (sqrt(squares) - sqrt(n)) * weight / lr
     found = (sign(z) * lamda1 - z) / ((sqrt(squares) + beta) / lr + wd)
-    return where(greater(registry["abs"](z), lamda1), found, 0.0), {"z": z, "n": squares}
+    return where(less_equal(registry["abs"](z), lamda1), 0.0, found), {"z": z, "n": squares}
 
 
 def ftml_update(

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from clnd import autograd, nd
+from clnd import autograd, engine, nd
 from clnd.errors import DTypeError, MXNetError, ShapeError
 from measures import CONTEXTS, launches
 
@@ -135,6 +135,15 @@ def test_twenty_steps(name, context):
         np.testing.assert_allclose(found.asnumpy(), expected, rtol=2e-4, atol=2e-5)
 
 
+def test_nan_stays_and_signs_are_not_clipped():
+    x, nan = nd.ones(2), nd.array([np.nan, 1])
+    for name in ("sgd_update", "ftrl_update", "rmsprop_update"):
+        states = [nd.ones(2) for _ in range(RULES[name][1])]
+        found = getattr(nd, name)(x, nan, *states, lr=1, clip_gradient=1)
+        assert np.isnan(found.asnumpy()).tolist() == [True, False], name
+    assert nd.signsgd_update(x, nd.array([-3, 3]), lr=0.5, clip_gradient=0).asnumpy().tolist() == [1.5, 0.5]
+
+
 @pytest.mark.parametrize("name", MIXED)
 def test_mixed_precision(name):
     formula, (_, count, attributes, counted) = MIXED[name], RULES[name.removeprefix("mp_")]
@@ -225,8 +234,25 @@ def test_one_launch(name):
     arrays = [nd.ones(5) for _ in range(count + 2 + name.startswith("mp_"))]
     nd.waitall()
     given = {**attributes, "t": 1} if counted else attributes
-    assert launches(lambda: getattr(nd, name)(*arrays, out=arrays[0], **given)) == 1
-    assert launches(lambda: [x.asnumpy() for x in arrays]) == 0
+    with engine.eager(False):
+        assert launches(lambda: getattr(nd, name)(*arrays, out=arrays[0], **given)) == 1
+        assert launches(lambda: [x.asnumpy() for x in arrays]) == 0
+
+
+def test_one_launch_for_each_weight():
+    x, y, one = nd.ones(5), nd.ones((2, 3)), nd.ones(1)
+    rates = nd.array([0.1, 0.2])
+    with engine.eager(False):
+        assert launches(lambda: nd.multi_sgd_update(x, x, y, y, lrs=(0.1, 0.2), wds=(0, 0), num_weights=2)) == 2
+        assert launches(lambda: nd.preloaded_multi_sgd_mom_update(x, x, x, y, y, y, rates, rates, num_weights=2)) == 2
+        assert launches(lambda: nd.mp_lamb_update_phase2(x, x, one, one, x, lr=0.1, lower_bound=0, upper_bound=9)) == 1
+        assert launches(lambda: nd.multi_lars(x, x, x, x, eta=0.1, eps=0)) == 1
+
+
+def test_the_rates_of_lars():
+    lrs, w, g, wds = np.array([0.1, 0.2, 0.3]), np.array([4.0, 0, 9]), np.array([1.0, 4, 0]), np.array([0.1, 0.2, 0.3])
+    found = nd.multi_lars(*(nd.array(x) for x in (lrs, w, g, wds)), eta=0.5, eps=1e-3, rescale_grad=0.5)
+    np.testing.assert_allclose(found.asnumpy(), [0.1 * 0.5 * 2 / (0.5 + 0.2 + 1e-3), 0.2, 0.3], rtol=1e-6)
 
 
 def test_nothing_is_recorded():
