@@ -10,7 +10,7 @@ from clnd.ndarray import NDArray as NDArray
 from clnd.operator import Custom as Custom
 from clnd.ops import registry
 
-from . import creation, interchange, names, saving
+from . import creation, interchange, names, saving, updates
 from .creation import arange as arange
 from .creation import array as array
 from .creation import concatenate as concatenate
@@ -28,6 +28,7 @@ from .interchange import to_dlpack_for_write as to_dlpack_for_write
 from .saving import load as load
 from .saving import load_frombuffer as load_frombuffer
 from .saving import save as save
+from .updates import *  # noqa: F403  (a step each: all of its __all__)
 from .wrapping import inplace_method, operator_method, wrap
 
 
@@ -95,5 +96,5 @@ from .random import uniform as uniform  # noqa: E402
 
 _SAMPLERS = ("normal", "random_normal", "random_randint", "random_uniform", "sample_normal", "sample_uniform", "shuffle", "uniform")
 _OTHERS = ("Custom", "NDArray", "contrib", "linalg", "random", "waitall")
-_MODULES = (creation, interchange, layers, saving)
+_MODULES = (creation, interchange, layers, saving, updates)
 __all__ = sorted({*_exported, *(name for module in _MODULES for name in module.__all__), *_SAMPLERS, *_OTHERS})

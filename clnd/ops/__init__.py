@@ -29,6 +29,7 @@ from . import (
     shape,
     sorting,
     spectral,
+    updates,
     windows,
 )
 from .declare import Operator, registry
@@ -64,5 +65,6 @@ __all__ = [
     "shape",
     "sorting",
     "spectral",
+    "updates",
     "windows",
 ]

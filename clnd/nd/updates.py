@@ -1,0 +1,351 @@
+"""Steps of optimisers: functions that write the optimiser's states and give the new weight, unrecorded."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from clnd import autograd
+from clnd.errors import DTypeError, ShapeError
+from clnd.ndarray import NDArray
+from clnd.ops import registry, updates
+from clnd.ops.declare import whole_number
+from clnd.ops.updates import Rule, Updated, arrays_of, attributes_of, mixed
+
+from .wrapping import deliver, unwrap
+
+__all__ = [
+    "adam_update",
+    "ftml_update",
+    "ftrl_update",
+    "lamb_update_phase1",
+    "lamb_update_phase2",
+    "mp_lamb_update_phase1",
+    "mp_lamb_update_phase2",
+    "mp_nag_mom_update",
+    "mp_sgd_mom_update",
+    "mp_sgd_update",
+    "multi_lars",
+    "multi_mp_sgd_mom_update",
+    "multi_mp_sgd_update",
+    "multi_sgd_mom_update",
+    "multi_sgd_update",
+    "nag_mom_update",
+    "preloaded_multi_mp_sgd_mom_update",
+    "preloaded_multi_mp_sgd_update",
+    "preloaded_multi_sgd_mom_update",
+    "preloaded_multi_sgd_update",
+    "rmsprop_update",
+    "rmspropalex_update",
+    "sgd_mom_update",
+    "sgd_update",
+    "signsgd_update",
+    "signum_update",
+]
+
+
+def _update(name: str, rule: Rule, doc: str | None = None, like: str | None = None) -> Callable[..., NDArray]:
+    """The function for one weight: arrays and attributes by position or name; the result has the dtype of `like`, or the first array."""
+    arrays, attributes = arrays_of(rule), attributes_of(rule)
+
+    def function(*args: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> NDArray:
+        given = _bound(function.__name__, arrays, attributes, args, kwargs)
+        handles = [given.pop(array) for array in arrays]
+        with autograd.pause():
+            found = _computed(function.__name__, rule, handles, given, like)
+            return _written(function.__name__, rule, handles, found, out)
+
+    either = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return _described(function, name, [inspect.Parameter(a, either) for a in arrays], attributes, doc or rule.__doc__)
+
+
+def _multi_update(name: str, rule: Rule, doc: str, *, preloaded: bool = False) -> Callable[..., Any]:
+    """The function for several weights: the arrays of each, one after another, and the learning rates and decays of all."""
+    arrays, attributes = arrays_of(rule), attributes_of(rule)
+    for attribute in ("lr", "wd", "lazy_update"):
+        attributes.pop(attribute, None)
+    required = {} if preloaded else dict.fromkeys(("lrs", "wds"), inspect.Parameter.empty)
+    attributes = {**required, **attributes, "num_weights": 1}
+
+    def function(*data: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> Any:
+        called = function.__name__
+        if len(data) == 1 and isinstance(data[0], (list, tuple)):
+            data = tuple(data[0])
+        given = _bound(called, (), attributes, (), kwargs)
+        count, size = whole_number(called, "num_weights", given.pop("num_weights")), len(arrays)
+        if count < 1 or len(data) != count * size + 2 * preloaded:
+            each = f"{size} ({', '.join(arrays)}) for each of num_weights={count}"
+            raise DTypeError(f"{called} takes {each}{', then lrs and wds' * preloaded}, but was given {len(data)} arrays")
+        groups = [data[i * size : (i + 1) * size] for i in range(count)]
+        lrs, wds = data[-2:] if preloaded else (given.pop("lrs"), given.pop("wds"))
+        rates = zip(_numbers(called, "lrs", lrs, count), _numbers(called, "wds", wds, count), strict=True)
+        attrs = [{**given, "lr": lr, "wd": wd} for lr, wd in rates]
+        outs = [None] * count if out is None else list(out) if isinstance(out, (list, tuple)) else [out]
+        if len(outs) != count:
+            raise DTypeError(f"{called}: out holds {len(outs)} arrays, but there are {count} weights")
+        with autograd.pause():
+            found = [_computed(called, rule, *each) for each in zip(groups, attrs, strict=True)]
+            results = [_written(called, rule, *each) for each in zip(groups, found, outs, strict=True)]
+        return results if count > 1 else results[0]
+
+    return _described(function, name, [inspect.Parameter("data", inspect.Parameter.VAR_POSITIONAL)], attributes, doc)
+
+
+def _described(
+    function: Callable[..., Any], name: str, arrays: list[inspect.Parameter], attributes: dict[str, Any], doc: str | None
+) -> Callable[..., Any]:
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    options = {**attributes, "out": None, "name": None}
+    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*arrays, *(inspect.Parameter(a, keyword, default=x) for a, x in options.items())]
+    )
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+def _bound(name: str, arrays: Sequence[str], attributes: dict[str, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What each array and each attribute is given; DTypeError for one too many, and for one that is missing."""
+    order = [*arrays, *attributes]
+    if len(args) > len(order):
+        raise DTypeError(f"{name} takes at most {len(order)} arguments, {len(args)} given")
+    positional = dict(zip(order, args, strict=False))
+    for word in kwargs:
+        if word not in order:
+            raise DTypeError(f"{name}: no attribute {word}; its attributes are {', '.join(attributes)}")
+        if word in positional:
+            raise DTypeError(f"{name}: {word} is given twice")
+    given = {**dict.fromkeys(arrays, inspect.Parameter.empty), **attributes, **positional, **kwargs}
+    for word, x in given.items():
+        if x is inspect.Parameter.empty:
+            raise DTypeError(f"{name}: {word} must be given")
+    return given
+
+
+def _numbers(name: str, word: str, given: Any, count: int) -> Sequence[Any]:
+    """The numbers of an array, or of a sequence, or a single one: one for each weight."""
+    if isinstance(given, NDArray):
+        if given.shape != (count,):
+            raise ShapeError(f"{name}: {word} has shape {given.shape}, but there are {count} weights")
+        return [registry["reshape"](given[i].value, shape=()) for i in range(count)]
+    numbers = tuple(given) if isinstance(given, (tuple, list, np.ndarray)) else (given,)
+    if len(numbers) != count:
+        raise ShapeError(f"{name}: {word} holds {len(numbers)} numbers, but there are {count} weights")
+    return numbers
+
+
+def _computed(name: str, rule: Rule, group: Sequence[Any], attrs: dict[str, Any], like: str | None = None) -> Updated:
+    """Launch a rule: the result and the new states."""
+    arrays = arrays_of(rule)
+    for array, x in zip(arrays, group, strict=True):
+        if not isinstance(x, NDArray):
+            raise DTypeError(f"{name}: {array} is a {type(x).__name__}, but must be an NDArray; make one with nd.array()")
+    values, _ = unwrap(name, group)
+    return updates.updated(name, rule, dict(zip(arrays, values, strict=True)), attrs, like or arrays[0])
+
+
+def _written(name: str, rule: Rule, group: Sequence[Any], found: Updated, out: Any) -> NDArray:
+    """Write the result into `out`, or a new array, and the new states over the old."""
+    result, states = found
+    delivered: NDArray = deliver(name, result, group[0].context, out)
+    for array, x in zip(arrays_of(rule), group, strict=True):
+        if array in states:
+            x._write(states[array])
+    return delivered
+
+
+adam_update = _update("adam_update", updates.adam_update)
+ftml_update = _update("ftml_update", updates.ftml_update)
+ftrl_update = _update("ftrl_update", updates.ftrl_update)
+lamb_update_phase1 = _update("lamb_update_phase1", updates.lamb_update_phase1)
+lamb_update_phase2 = _update("lamb_update_phase2", updates.lamb_update_phase2)
+multi_lars = _update("multi_lars", updates.multi_lars)
+nag_mom_update = _update("nag_mom_update", updates.nag_mom_update)
+rmsprop_update = _update("rmsprop_update", updates.rmsprop_update)
+rmspropalex_update = _update("rmspropalex_update", updates.rmspropalex_update)
+sgd_mom_update = _update("sgd_mom_update", updates.sgd_mom_update)
+sgd_update = _update("sgd_update", updates.sgd_update)
+signsgd_update = _update("signsgd_update", updates.signsgd_update)
+signum_update = _update("signum_update", updates.signum_update)
+
+# Of a float16 weight, by way of its float32 copy.
+
+mp_sgd_update = _update(
+    "mp_sgd_update",
+    mixed(updates.sgd_update),
+    """`sgd_update` of the float32 copy of a float16 weight: `weight32` is written, too; the result is that, rounded.
+
+    >>> from clnd import nd
+    >>> weight = nd.array([1], dtype="float16")
+    >>> exact = weight.astype("float32")
+    >>> nd.mp_sgd_update(weight, weight, exact, lr=1e-4, out=weight).asnumpy(), exact.asnumpy()
+    (array([1.], dtype=float16), array([0.9999], dtype=float32))
+    """,
+)
+mp_sgd_mom_update = _update(
+    "mp_sgd_mom_update",
+    mixed(updates.sgd_mom_update),
+    """`sgd_mom_update` of the float32 copy of a float16 weight: `weight32` is written, too; the result is that, rounded.
+
+    >>> from clnd import nd
+    >>> weight = nd.array([1], dtype="float16")
+    >>> mom, exact = nd.zeros(1), weight.astype("float32")
+    >>> nd.mp_sgd_mom_update(weight, weight, mom, exact, lr=1e-4, out=weight).asnumpy(), exact.asnumpy()
+    (array([1.], dtype=float16), array([0.9999], dtype=float32))
+    """,
+)
+mp_nag_mom_update = _update(
+    "mp_nag_mom_update",
+    mixed(updates.nag_mom_update),
+    """`nag_mom_update` of the float32 copy of a float16 weight: `weight32` is written, too; the result is that, rounded.
+
+    >>> from clnd import nd
+    >>> weight = nd.array([1], dtype="float16")
+    >>> mom, exact = nd.zeros(1), weight.astype("float32")
+    >>> nd.mp_nag_mom_update(weight, weight, mom, exact, lr=1e-4, out=weight).asnumpy(), exact.asnumpy()
+    (array([1.], dtype=float16), array([0.9999], dtype=float32))
+    """,
+)
+mp_lamb_update_phase1 = _update(
+    "mp_lamb_update_phase1",
+    mixed(updates.lamb_update_phase1, moves=False),
+    """`lamb_update_phase1` of the float32 copy of a float16 weight, in float32.
+
+    >>> from clnd import nd
+    >>> weight = nd.array([1], dtype="float16")
+    >>> exact, mean, var = weight.astype("float32"), nd.zeros(1), nd.zeros(1)
+    >>> nd.mp_lamb_update_phase1(weight, weight, mean, var, exact, t=1, wd=0.5, epsilon=0, beta1=0.5, beta2=0.75).asnumpy()
+    array([1.5], dtype=float32)
+    """,
+    like="weight32",
+)
+mp_lamb_update_phase2 = _update(
+    "mp_lamb_update_phase2",
+    mixed(updates.lamb_update_phase2),
+    """`lamb_update_phase2` of the float32 copy of a float16 weight: `weight32` is written, too; the result is that, rounded.
+
+    Notes
+    -----
+    MXNet leaves `weight32` as it was, so that the next step begins where this one did.
+
+    >>> from clnd import nd
+    >>> weight = nd.array([1], dtype="float16")
+    >>> exact, norm = weight.astype("float32"), nd.ones(1)
+    >>> nd.mp_lamb_update_phase2(weight, norm, norm, norm, exact, lr=1e-4).asnumpy(), exact.asnumpy()
+    (array([1.], dtype=float16), array([0.9999], dtype=float32))
+    """,
+)
+
+# Of several weights.
+
+multi_sgd_update = _multi_update(
+    "multi_sgd_update",
+    updates.sgd_update,
+    """`sgd_update` of `num_weights` weights, with the learning rates `lrs` and the decays `wds`.
+
+    Given are `weight`, `grad` of each, one after another.
+
+    >>> from clnd import nd
+    >>> w = nd.array([1])
+    >>> nd.multi_sgd_update(w, w, lrs=(0.5,), wds=(0,)).asnumpy()
+    array([0.5], dtype=float32)
+    """,
+)
+multi_sgd_mom_update = _multi_update(
+    "multi_sgd_mom_update",
+    updates.sgd_mom_update,
+    """`sgd_mom_update` of `num_weights` weights, with the learning rates `lrs` and the decays `wds`.
+
+    Given are `weight`, `grad`, `mom` of each, one after another.
+
+    >>> from clnd import nd
+    >>> w = nd.array([1])
+    >>> nd.multi_sgd_mom_update(w, w, nd.zeros(1), lrs=(0.5,), wds=(0,)).asnumpy()
+    array([0.5], dtype=float32)
+    """,
+)
+multi_mp_sgd_update = _multi_update(
+    "multi_mp_sgd_update",
+    mixed(updates.sgd_update),
+    """`mp_sgd_update` of `num_weights` weights, with the learning rates `lrs` and the decays `wds`.
+
+    Given are `weight`, `grad`, `weight32` of each, one after another.
+
+    >>> from clnd import nd
+    >>> w = nd.array([1], dtype="float16")
+    >>> nd.multi_mp_sgd_update(w, w, w.astype("float32"), lrs=(0.5,), wds=(0,)).asnumpy()
+    array([0.5], dtype=float16)
+    """,
+)
+multi_mp_sgd_mom_update = _multi_update(
+    "multi_mp_sgd_mom_update",
+    mixed(updates.sgd_mom_update),
+    """`mp_sgd_mom_update` of `num_weights` weights, with the learning rates `lrs` and the decays `wds`.
+
+    Given are `weight`, `grad`, `mom`, `weight32` of each, one after another.
+
+    >>> from clnd import nd
+    >>> w = nd.array([1], dtype="float16")
+    >>> nd.multi_mp_sgd_mom_update(w, w, nd.zeros(1), w.astype("float32"), lrs=(0.5,), wds=(0,)).asnumpy()
+    array([0.5], dtype=float16)
+    """,
+)
+preloaded_multi_sgd_update = _multi_update(
+    "preloaded_multi_sgd_update",
+    updates.sgd_update,
+    """`sgd_update` of `num_weights` weights.
+
+    Given are `weight`, `grad` of each, one after another, then two arrays: all learning rates, all decays.
+
+    >>> from clnd import nd
+    >>> w = nd.array([1])
+    >>> nd.preloaded_multi_sgd_update(w, w, nd.array([0.5]), nd.zeros(1)).asnumpy()
+    array([0.5], dtype=float32)
+    """,
+    preloaded=True,
+)
+preloaded_multi_sgd_mom_update = _multi_update(
+    "preloaded_multi_sgd_mom_update",
+    updates.sgd_mom_update,
+    """`sgd_mom_update` of `num_weights` weights.
+
+    Given are `weight`, `grad`, `mom` of each, one after another, then two arrays: all learning rates, all decays.
+
+    >>> from clnd import nd
+    >>> w = nd.array([1])
+    >>> nd.preloaded_multi_sgd_mom_update(w, w, nd.zeros(1), nd.array([0.5]), nd.zeros(1)).asnumpy()
+    array([0.5], dtype=float32)
+    """,
+    preloaded=True,
+)
+preloaded_multi_mp_sgd_update = _multi_update(
+    "preloaded_multi_mp_sgd_update",
+    mixed(updates.sgd_update),
+    """`mp_sgd_update` of `num_weights` weights.
+
+    Given are `weight`, `grad`, `weight32` of each, one after another, then two arrays: all learning rates, all decays.
+
+    >>> from clnd import nd
+    >>> w = nd.array([1], dtype="float16")
+    >>> nd.preloaded_multi_mp_sgd_update(w, w, w.astype("float32"), nd.array([0.5]), nd.zeros(1)).asnumpy()
+    array([0.5], dtype=float16)
+    """,
+    preloaded=True,
+)
+preloaded_multi_mp_sgd_mom_update = _multi_update(
+    "preloaded_multi_mp_sgd_mom_update",
+    mixed(updates.sgd_mom_update),
+    """`mp_sgd_mom_update` of `num_weights` weights.
+
+    Given are `weight`, `grad`, `mom`, `weight32` of each, one after another, then two arrays: all learning rates, all decays.
+
+    >>> from clnd import nd
+    >>> w = nd.array([1], dtype="float16")
+    >>> nd.preloaded_multi_mp_sgd_mom_update(w, w, nd.zeros(1), w.astype("float32"), nd.array([0.5]), nd.zeros(1)).asnumpy()
+    array([0.5], dtype=float16)
+    """,
+    preloaded=True,
+)
