@@ -10,7 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from ops import cases_indexing, cases_linalg, cases_losses, cases_networks, cases_reductions, cases_shapes, cases_sorting, cases_vision
+from ops import (
+    cases_densities,
+    cases_indexing,
+    cases_linalg,
+    cases_losses,
+    cases_networks,
+    cases_reductions,
+    cases_shapes,
+    cases_sorting,
+    cases_vision,
+)
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
@@ -415,6 +425,7 @@ CASES = [
     *INDEXING,
     *PRODUCTS,
     *NETWORKS,
+    *cases_densities.CASES,
     *cases_indexing.CASES,
     *cases_linalg.CASES,
     *cases_losses.CASES,
