@@ -26,6 +26,7 @@ __all__ = [
     "exponential",
     "gamma",
     "generalized_negative_binomial",
+    "multinomial",
     "negative_binomial",
     "normal",
     "poisson",
@@ -355,6 +356,42 @@ def generalized_negative_binomial(
     True
     """
     return draw("generalized_negative_binomial", {"mu": mu, "alpha": alpha}, shape, dtype, ctx, out)
+
+
+def multinomial(data: NDArray, shape: Any = None, get_prob: bool = False, out: Any = None, dtype: Any = "int32") -> Any:
+    """Draw positions along the last axis of an array of probabilities.
+
+    Parameters
+    ----------
+    data : NDArray
+        Of shape (..., k): each line of k holds probabilities, not negative, and is taken as a share of its sum.
+    shape : int or tuple of int, optional
+        How many positions are drawn from each line; one by default.
+    get_prob : bool
+        Are the logarithms of the drawn positions' probabilities wanted, too? Their gradient flows to `data`.
+    out : NDArray, or two of them, optional
+        Where to write the result.
+    dtype : optional
+        Of the positions.
+
+    Returns
+    -------
+    NDArray, or a list of two
+        Of shape ``data.shape[:-1] + shape``; of shape (1,) for one line without `shape`.
+
+    Examples
+    --------
+    >>> import clnd as mx
+    >>> mx.random.seed(0)
+    >>> x = mx.nd.random.multinomial(mx.nd.array([0.5, 0, 0.5]), shape=1000)
+    >>> sorted(set(x.asnumpy().tolist()))
+    [0, 2]
+    """
+    if not isinstance(data, NDArray):
+        raise DTypeError(f"multinomial: data must be an NDArray, not {type(data).__name__}")
+    count = () if shape is None else sizes("multinomial", shape)
+    drawn = distributions.sample_multinomial(data.value, shape=count, get_prob=get_prob, dtype=dtype, generator=generator(data.context))
+    return deliver("multinomial", drawn, data.context, out)
 
 
 def shuffle(data: NDArray, out: NDArray | None = None) -> NDArray:

@@ -157,6 +157,65 @@ def test_bad_parameters_are_refused_at_the_call(call, message):
         call()
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_positions_follow_their_probabilities(dtype):
+    if dtype == "float64" and not mx.current_context().device.traits.fp64:
+        return
+    p = np.array([[1, 0, 2, 4, 0, 1], [0, 0, 0, 0.25, 0.75, 0]])
+    x = sampled("multinomial", nd.array(p, dtype=dtype), shape=(2, SIZE // 2))
+    assert (x.shape, x.dtype) == ((2, 2, SIZE // 2), np.int32)
+    for line, drawn in zip(p, x.asnumpy(), strict=True):
+        found, expected = np.bincount(drawn.ravel(), minlength=6), line / line.sum() * SIZE
+        assert (found[line == 0] == 0).all()
+        assert stats.chisquare(found[line > 0], expected[line > 0]).pvalue > UNLIKELY
+    many = np.arange(2000.0) % 3
+    assert (sampled("multinomial", nd.array(many, dtype=dtype), shape=3000).asnumpy() % 3 > 0).all()
+
+
+@pytest.mark.portability
+def test_shapes_and_dtypes_of_positions():
+    line, lines = nd.array([0.2, 0.8]), nd.array([[0.2, 0.8]] * 3)
+    for data, shape, expected in (
+        (line, None, (1,)),
+        (line, 1, (1,)),
+        (line, (2, 3), (2, 3)),
+        (lines, None, (3,)),
+        (lines, 1, (3, 1)),
+        (lines, (2, 4), (3, 2, 4)),
+        (lines, 0, (3, 0)),
+        (nd.zeros((0, 2)), 5, (0, 5)),
+    ):
+        assert nd.random.multinomial(data, shape).shape == expected
+        assert [x.shape for x in nd.random.multinomial(data, shape, get_prob=True)] == [expected, expected]
+    for dtype in ("float32", "uint8", "int64"):
+        assert nd.sample_multinomial(lines, shape=2, dtype=dtype).dtype == np.dtype(dtype)
+    mx.random.seed(1)
+    expected = nd.sample_multinomial(lines, shape=9).asnumpy()
+    out = nd.zeros((3, 9), dtype="int32")
+    assert sampled("multinomial", lines, shape=9, out=out) is out
+    np.testing.assert_array_equal(out.asnumpy(), expected)
+    np.testing.assert_array_equal(nd.random.multinomial(nd.array([[0, 0], [np.nan, 1]]), 9).asnumpy(), [[1] * 9, [0] * 9])
+    for bad in (nd.array(1.0).reshape(()), nd.zeros((3, 0))):
+        with pytest.raises(mx.MXNetError, match="holds no probabilities"):
+            nd.random.multinomial(bad)
+    with pytest.raises(mx.MXNetError, match="negative size"):
+        nd.sample_multinomial(line, shape=-1)
+    with pytest.raises(mx.MXNetError, match="must be an NDArray"):
+        nd.random.multinomial([0.5, 0.5])
+
+
+def test_the_gradient_of_a_logarithm_of_a_probability_is_its_inverse():
+    p = nd.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
+    p.attach_grad()
+    mx.random.seed(1)
+    with mx.autograd.record():
+        x, logarithm = nd.random.multinomial(p, 40, get_prob=True)
+    logarithm.backward()
+    counts = np.stack([np.bincount(line, minlength=3) for line in x.asnumpy()])
+    np.testing.assert_allclose(logarithm.asnumpy(), np.log(np.take_along_axis(p.asnumpy(), x.asnumpy().astype(int), 1)), rtol=1e-6)
+    np.testing.assert_allclose(p.grad.asnumpy(), counts / p.asnumpy(), rtol=1e-5)
+
+
 def test_random_numbers_are_constants():
     lam = nd.array([1, 2])
     lam.attach_grad()

@@ -15,8 +15,10 @@ from clnd.engine import Value, dtypes
 from clnd.engine.layout import compact
 from clnd.errors import DTypeError, MXNetError, ShapeError
 
-from .declare import broadcast_shapes, converted, launched, registry, whole_numbers
-from .random import _FLOATS, Generator, _checked
+from .declare import broadcast_shapes, composed, converted, launched, registry, whole_numbers
+from .mathematics import log
+from .random import _FLOATS, Generator, _checked, random_uniform
+from .shape import reshape, stop_gradient
 
 _ROUNDS = 16  # of runs of elements that a work-item draws: each takes loops of its own, and some drivers end these after 65,535 rounds
 
@@ -142,3 +144,44 @@ def sample_generalized_negative_binomial(mu: Value, alpha: Value, *, shape: Any 
     (2, 3)
     """
     return _sample("generalized_negative_binomial", shape, dtype, generator, mu, alpha)
+
+
+@composed(methods=[])
+def sample_multinomial(data: Value, *, shape: Any = (), get_prob: bool = False, dtype: Any = "int32", generator: Generator) -> Any:
+    """For each line along the last axis of `data`, probabilities, an array of `shape` with positions that are drawn with these.
+
+    A line is taken as a share of its sum, to a precision of 2**-24. One line without `shape` gives an array of one position.
+
+    Parameters
+    ----------
+    get_prob : bool
+        Is the logarithm of the probability of each position a second result? Its gradient flows to `data`.
+    dtype : dtype
+        Of the positions, any number.
+
+    >>> from clnd import nd
+    >>> nd.sample_multinomial(nd.array([[0, 1, 0], [0, 0, 1]]), shape=3).asnumpy()
+    array([[1, 1, 1],
+           [2, 2, 2]], dtype=int32)
+    """
+    name, device, result = "sample_multinomial", data.device, dtypes.as_dtype(dtype)
+    if not data.ndim or not data.shape[-1]:
+        raise ShapeError(f"{name}: data of shape {data.shape} holds no probabilities along its last axis")
+    if result == dtypes.bool_:
+        raise DTypeError(f"{name}: dtype bool holds no positions; use int32")
+    engine.check_dtype(result, device, name)
+    whole = data.shape[:-1] + _sizes(name, shape)
+    kinds, lines = data.shape[-1], prod(data.shape[:-1])
+    each = prod(whole) // max(1, lines)
+    probabilities = converted(data, dtypes.promote(dtypes.floating(data.dtype), dtypes.float32))
+    sums = registry["cumsum"](reshape(stop_gradient(probabilities), shape=(lines, 1, kinds)), axis=-1)
+    uniform = random_uniform(low=0, high=1, shape=(lines, each, 1), dtype=sums.dtype, device=device, generator=generator)
+    total = registry["slice_axis"](sums, axis=-1, begin=kinds - 1, end=kinds)
+    passed = registry["sum"](converted(registry["less_equal"](sums, uniform * total), dtypes.int64), axis=-1)
+    position = registry["minimum"](passed, kinds - 1)  # zeros alone have passed all
+    found = converted(reshape(position, shape=whole or (1,)), result)
+    if not get_prob:
+        return found
+    line = registry["arange"](start=0, step=kinds, count=lines, dtype=dtypes.int64, device=device)
+    picked = registry["take"](reshape(data, shape=(data.size,)), position + reshape(line, shape=(lines, 1)))
+    return [found, log(reshape(picked, shape=whole or (1,)))]

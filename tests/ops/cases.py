@@ -451,6 +451,7 @@ ELSEWHERE = {
     "sample_exponential": "tests/test_distributions.py",
     "sample_gamma": "tests/test_distributions.py",
     "sample_generalized_negative_binomial": "tests/test_distributions.py",
+    "sample_multinomial": "tests/test_distributions.py",
     "sample_negative_binomial": "tests/test_distributions.py",
     "sample_normal": "tests/test_random.py",
     "sample_poisson": "tests/test_distributions.py",
