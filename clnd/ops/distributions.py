@@ -177,8 +177,8 @@ def sample_multinomial(data: Value, *, shape: Any = (), get_prob: bool = False, 
     sums = registry["cumsum"](reshape(stop_gradient(probabilities), shape=(lines, 1, kinds)), axis=-1)
     uniform = random_uniform(low=0, high=1, shape=(lines, each, 1), dtype=sums.dtype, device=device, generator=generator)
     total = registry["slice_axis"](sums, axis=-1, begin=kinds - 1, end=kinds)
-    passed = registry["sum"](converted(registry["less_equal"](sums, uniform * total), dtypes.int64), axis=-1)
-    position = registry["minimum"](passed, kinds - 1)  # zeros alone have passed all
+    passed = registry["sum"](registry["less_equal"](sums, uniform * total), axis=-1, dtype=dtypes.int32)
+    position = registry["minimum"](passed, kinds - 1)  # all are passed where they are zeros
     found = converted(reshape(position, shape=whole or (1,)), result)
     if not get_prob:
         return found
