@@ -14,14 +14,28 @@ import numpy as np
 from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape
 from clnd.errors import DTypeError, MXNetError
+from clnd.ops import distributions, registry
 from clnd.ops import random as ops
 
 from .context import Context
-from .nd.creation import _context, _shape
+from .nd.creation import chosen_context, sizes
 from .nd.wrapping import deliver, unwrap
 from .ndarray import NDArray
 
-__all__ = ["normal", "randint", "randn", "seed", "shuffle", "uniform"]
+__all__ = [
+    "exponential",
+    "gamma",
+    "generalized_negative_binomial",
+    "multinomial",
+    "negative_binomial",
+    "normal",
+    "poisson",
+    "randint",
+    "randn",
+    "seed",
+    "shuffle",
+    "uniform",
+]
 
 _lock = threading.Lock()
 _generators: dict[Context, ops.Generator] = {}
@@ -121,7 +135,7 @@ def uniform(
     >>> mx.nd.random.uniform(mx.nd.array([0, 10]), mx.nd.array([1, 20]), shape=4).shape
     (2, 4)
     """
-    return _draw("uniform", {"low": low, "high": high}, shape, dtype, ctx, out)
+    return draw("uniform", {"low": low, "high": high}, shape, dtype, ctx, out)
 
 
 def normal(
@@ -161,7 +175,7 @@ def normal(
     >>> abs(float(x.mean()) - 5) < 0.01
     True
     """
-    return _draw("normal", {"loc": loc, "scale": scale}, shape, dtype, ctx, out)
+    return draw("normal", {"loc": loc, "scale": scale}, shape, dtype, ctx, out)
 
 
 def randn(*shape: int, loc: Any = 0, scale: Any = 1, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None) -> NDArray:
@@ -180,7 +194,7 @@ def randn(*shape: int, loc: Any = 0, scale: Any = 1, dtype: Any = None, ctx: Con
     >>> nd.random.randn(2, 3).shape
     (2, 3)
     """
-    return _draw("normal", {"loc": loc, "scale": scale}, shape, dtype, ctx, out)
+    return draw("normal", {"loc": loc, "scale": scale}, shape, dtype, ctx, out)
 
 
 def randint(low: int, high: int, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None) -> NDArray:
@@ -218,6 +232,168 @@ def randint(low: int, high: int, shape: Any = None, dtype: Any = None, ctx: Cont
     return _delivered("randint", value, context, out)
 
 
+def exponential(scale: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None) -> NDArray:
+    """Draw numbers of an exponential distribution.
+
+    Parameters
+    ----------
+    scale : float or NDArray
+        The mean, positive: the inverse of the rate `lam` of `nd.random_exponential`.
+    shape, dtype, ctx, out
+        As of `uniform`.
+
+    Raises
+    ------
+    MXNetError
+        If a parameter is not a finite number of its range; in an array that gives NaN. So with all that follow.
+
+    Examples
+    --------
+    >>> import clnd as mx
+    >>> mx.random.seed(0)
+    >>> abs(float(mx.nd.random.exponential(5, shape=100000).mean()) - 5) < 0.1
+    True
+    """
+    return draw("exponential", {"scale": scale}, shape, dtype, ctx, out)
+
+
+def gamma(
+    alpha: Any = 1, beta: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None
+) -> NDArray:
+    """Draw numbers of a gamma distribution: of mean ``alpha * beta`` and variance ``alpha * beta**2``.
+
+    Parameters
+    ----------
+    alpha : float or NDArray
+        The shape, positive.
+    beta : float or NDArray
+        The scale, positive. (That of `nd.random_pdf_gamma` is a rate.)
+    shape, dtype, ctx, out
+        As of `uniform`.
+
+    Notes
+    -----
+    Marsaglia and Tsang, "A simple method for generating gamma variables" (2000).
+
+    Examples
+    --------
+    >>> import clnd as mx
+    >>> mx.random.seed(0)
+    >>> abs(float(mx.nd.random.gamma(9, 0.5, shape=100000).mean()) - 4.5) < 0.1
+    True
+    """
+    return draw("gamma", {"alpha": alpha, "beta": beta}, shape, dtype, ctx, out)
+
+
+def poisson(lam: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None) -> NDArray:
+    """Draw counts of a Poisson distribution, as floats.
+
+    Parameters
+    ----------
+    lam : float or NDArray
+        The mean, not negative.
+    shape, dtype, ctx, out
+        As of `uniform`.
+
+    Notes
+    -----
+    Hoermann, "The transformed rejection method for generating Poisson random variables" (1993); for means below 10
+    products of uniform numbers.
+
+    Examples
+    --------
+    >>> import clnd as mx
+    >>> mx.random.seed(0)
+    >>> abs(float(mx.nd.random.poisson(4, shape=100000).mean()) - 4) < 0.1
+    True
+    """
+    return draw("poisson", {"lam": lam}, shape, dtype, ctx, out)
+
+
+def negative_binomial(
+    k: Any = 1, p: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None
+) -> NDArray:
+    """Draw counts of a negative binomial distribution, as floats: of mean ``k * (1 - p) / p``.
+
+    Parameters
+    ----------
+    k : float or NDArray
+        How many failures end the experiment; positive, and need not be whole.
+    p : float or NDArray
+        The probability of a failure, above 0 and at most 1.
+    shape, dtype, ctx, out
+        As of `uniform`.
+
+    Examples
+    --------
+    >>> import clnd as mx
+    >>> mx.random.seed(0)
+    >>> abs(float(mx.nd.random.negative_binomial(3, 0.5, shape=100000).mean()) - 3) < 0.1
+    True
+    """
+    return draw("negative_binomial", {"k": k, "p": p}, shape, dtype, ctx, out)
+
+
+def generalized_negative_binomial(
+    mu: Any = 1, alpha: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None
+) -> NDArray:
+    """Draw counts of a negative binomial distribution given by mean and spread, as floats: of variance ``mu + alpha * mu**2``.
+
+    Parameters
+    ----------
+    mu : float or NDArray
+        The mean, not negative.
+    alpha : float or NDArray
+        The spread, not negative; without one, 0, they are Poisson's.
+    shape, dtype, ctx, out
+        As of `uniform`.
+
+    Examples
+    --------
+    >>> import clnd as mx
+    >>> mx.random.seed(0)
+    >>> abs(float(mx.nd.random.generalized_negative_binomial(3, 0.5, shape=100000).mean()) - 3) < 0.1
+    True
+    """
+    return draw("generalized_negative_binomial", {"mu": mu, "alpha": alpha}, shape, dtype, ctx, out)
+
+
+def multinomial(data: NDArray, shape: Any = None, get_prob: bool = False, out: Any = None, dtype: Any = "int32") -> Any:
+    """Draw positions along the last axis of an array of probabilities.
+
+    Parameters
+    ----------
+    data : NDArray
+        Of shape (..., k): each line of k holds probabilities, not negative, and is taken as a share of its sum.
+    shape : int or tuple of int, optional
+        How many positions are drawn from each line; one by default.
+    get_prob : bool
+        Are the logarithms of the drawn positions' probabilities wanted, too? Their gradient flows to `data`.
+    out : NDArray, or two of them, optional
+        Where to write the result.
+    dtype : optional
+        Of the positions.
+
+    Returns
+    -------
+    NDArray, or a list of two
+        Of shape ``data.shape[:-1] + shape``; of shape (1,) for one line without `shape`.
+
+    Examples
+    --------
+    >>> import clnd as mx
+    >>> mx.random.seed(0)
+    >>> x = mx.nd.random.multinomial(mx.nd.array([0.5, 0, 0.5]), shape=1000)
+    >>> sorted(set(x.asnumpy().tolist()))
+    [0, 2]
+    """
+    if not isinstance(data, NDArray):
+        raise DTypeError(f"multinomial: data must be an NDArray, not {type(data).__name__}")
+    count = () if shape is None else sizes("multinomial", shape)
+    drawn = distributions.sample_multinomial(data.value, shape=count, get_prob=get_prob, dtype=dtype, generator=generator(data.context))
+    return deliver("multinomial", drawn, data.context, out)
+
+
 def shuffle(data: NDArray, out: NDArray | None = None) -> NDArray:
     """Shuffle an array along its first axis: the same rows in random order, every order with the same probability.
 
@@ -245,33 +421,38 @@ def shuffle(data: NDArray, out: NDArray | None = None) -> NDArray:
     return _delivered("shuffle", value, data.context, out)
 
 
-def _draw(name: str, parameters: dict[str, Any], shape: Any, dtype: Any, ctx: Context | None, out: NDArray | None) -> NDArray:
-    """Draw with two numbers, or two arrays, as parameters."""
-    first, second = parameters.values()
-    if isinstance(first, NDArray) and isinstance(second, NDArray):
-        values, context = unwrap(name, (first, second))
-        extra = () if shape is None else _shape(name, shape)
-        value = _SAMPLE[name](*values, shape=extra, dtype=_dtype(name, np.float32, dtype, out), generator=generator(context))
-        return _delivered(name, value, context, out)
-    if isinstance(first, NDArray) or isinstance(second, NDArray):
+def draw(name: str, parameters: dict[str, Any], shape: Any, dtype: Any, ctx: Context | None, out: NDArray | None) -> NDArray:
+    """Draw from a distribution whose parameters are all numbers, or all arrays."""
+    arrays = [parameter for parameter in parameters.values() if isinstance(parameter, NDArray)]
+    if len(arrays) == len(parameters):
+        values, context = unwrap(name, arrays)
+        dtype, shape = _dtype(name, np.float32, dtype, out), () if shape is None else sizes(name, shape)
+    elif arrays:
         words = " and ".join(f"{word} {type(parameter).__name__}" for word, parameter in parameters.items())
         raise DTypeError(f"{name}: the parameters must be two numbers or two arrays, but are {words}")
-    dtype, shape, context = _frame(name, np.float32, shape, dtype, ctx, out)
-    value = _RANDOM[name](**parameters, shape=shape, dtype=dtype, device=context.device, generator=generator(context))
+    else:
+        dtype, shape, context = _frame(name, np.float32, shape, dtype, ctx, out)
+        if name in _OF_NUMBERS:
+            value = _OF_NUMBERS[name](**parameters, shape=shape, dtype=dtype, device=context.device, generator=generator(context))
+            return _delivered(name, value, context, out)
+        values = [distributions.parameter(name, word, number, context.device) for word, number in parameters.items()]
+    if name == "exponential" and "scale" in parameters:  # the mean in place of the rate
+        values = [1 / value for value in values]
+    value = registry[f"sample_{name}"](*values, shape=shape, dtype=dtype, generator=generator(context))
     return _delivered(name, value, context, out)
 
 
-_RANDOM: dict[str, Callable[..., Value]] = {"uniform": ops.random_uniform, "normal": ops.random_normal}
-_SAMPLE: dict[str, Callable[..., Value]] = {"uniform": ops.sample_uniform, "normal": ops.sample_normal}
+# What has a kernel of its own for parameters that are numbers.
+_OF_NUMBERS: dict[str, Callable[..., Value]] = {"uniform": ops.random_uniform, "normal": ops.random_normal}
 
 
 def _frame(name: str, default: Any, shape: Any, dtype: Any, ctx: Context | None, out: NDArray | None) -> tuple[Any, Shape, Context]:
     """Dtype, shape and context of what is to be drawn."""
-    context = out.context if out is not None and ctx is None else _context(ctx)
+    context = out.context if out is not None and ctx is None else chosen_context(ctx)
     if out is not None and out.context != context:
         raise MXNetError(f"{name}: ctx is {context}, but out is on {out.context}")
     wanted: Shape = (1,) if out is None else out.shape
-    return _dtype(name, default, dtype, out), wanted if shape is None else _shape(name, shape), context
+    return _dtype(name, default, dtype, out), wanted if shape is None else sizes(name, shape), context
 
 
 def _dtype(name: str, default: Any, dtype: Any, out: NDArray | None) -> Any:

@@ -86,7 +86,12 @@ from .layers import BatchNorm as BatchNorm  # noqa: E402
 from .layers import Dropout as Dropout  # noqa: E402
 from .layers import LeakyReLU as LeakyReLU  # noqa: E402
 from .random import normal as normal  # noqa: E402
+from .random import random_exponential as random_exponential  # noqa: E402
+from .random import random_gamma as random_gamma  # noqa: E402
+from .random import random_generalized_negative_binomial as random_generalized_negative_binomial  # noqa: E402
+from .random import random_negative_binomial as random_negative_binomial  # noqa: E402
 from .random import random_normal as random_normal  # noqa: E402
+from .random import random_poisson as random_poisson  # noqa: E402
 from .random import random_randint as random_randint  # noqa: E402
 from .random import random_uniform as random_uniform  # noqa: E402
 from .random import sample_normal as sample_normal  # noqa: E402
@@ -94,7 +99,21 @@ from .random import sample_uniform as sample_uniform  # noqa: E402
 from .random import shuffle as shuffle  # noqa: E402
 from .random import uniform as uniform  # noqa: E402
 
-_SAMPLERS = ("normal", "random_normal", "random_randint", "random_uniform", "sample_normal", "sample_uniform", "shuffle", "uniform")
+_SAMPLERS = (
+    "normal",
+    "random_exponential",
+    "random_gamma",
+    "random_generalized_negative_binomial",
+    "random_negative_binomial",
+    "random_normal",
+    "random_poisson",
+    "random_randint",
+    "random_uniform",
+    "sample_normal",
+    "sample_uniform",
+    "shuffle",
+    "uniform",
+)
 _OTHERS = ("Custom", "NDArray", "contrib", "linalg", "random", "waitall")
 _MODULES = (creation, interchange, layers, saving, updates)
 __all__ = sorted({*_exported, *(name for module in _MODULES for name in module.__all__), *_SAMPLERS, *_OTHERS})

@@ -18,18 +18,20 @@ from .wrapping import unwrap
 __all__ = ["arange", "array", "concatenate", "empty", "eye", "full", "linspace", "onehot_encode", "ones", "zeros"]
 
 
-def _context(ctx: Context | None) -> Context:
+def chosen_context(ctx: Context | None) -> Context:
+    """The context given, or else the current one."""
     return current_context() if ctx is None else Context(ctx)
 
 
-def _shape(name: str, shape: Any) -> tuple[int, ...]:
+def sizes(name: str, shape: Any) -> tuple[int, ...]:
+    """The shape given, an int or several, as a tuple; the error names the function `name`."""
     try:
-        sizes = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
+        found = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
     except (TypeError, ValueError) as error:
         raise DTypeError(f"{name}: a shape is an int or several, not {shape!r}") from error
-    if any(n < 0 for n in sizes):
-        raise ShapeError(f"{name}: the shape {sizes} has a negative size")
-    return sizes
+    if any(n < 0 for n in found):
+        raise ShapeError(f"{name}: the shape {found} has a negative size")
+    return found
 
 
 def array(source_array: Any, ctx: Context | None = None, dtype: Any = None) -> NDArray:
@@ -57,7 +59,7 @@ def array(source_array: Any, ctx: Context | None = None, dtype: Any = None) -> N
      [3. 4.]]
     <NDArray 2x2 @cpu(0)>
     """
-    context = _context(ctx)
+    context = chosen_context(ctx)
     if isinstance(source_array, NDArray):
         copied = source_array.copyto(context)
         return copied if dtype is None else copied.astype(dtype, copy=False)
@@ -77,9 +79,9 @@ def array(source_array: Any, ctx: Context | None = None, dtype: Any = None) -> N
 
 
 def _filled(name: str, shape: Any, value: Any, ctx: Context | None, dtype: Any) -> NDArray:
-    context = _context(ctx)
+    context = chosen_context(ctx)
     found = dtypes.float32 if dtype is None else dtypes.as_dtype(dtype)
-    return NDArray(registry["full"](shape=_shape(name, shape), value=value, dtype=found, device=context.device), context)
+    return NDArray(registry["full"](shape=sizes(name, shape), value=value, dtype=found, device=context.device), context)
 
 
 def _no_sparse(name: str, stype: str | None) -> None:
@@ -157,7 +159,7 @@ def arange(
         start, stop = 0, start
     if step == 0:
         raise ShapeError("arange: the step is 0")
-    context = _context(ctx)
+    context = chosen_context(ctx)
     count = max(0, int(np.ceil((stop - start) / step)))
     value = registry["arange"](start=start, step=step, count=count, dtype=dtype, device=context.device)
     return NDArray(value if repeat == 1 else registry["repeat"](value, repeats=repeat), context)
@@ -172,7 +174,7 @@ def linspace(start: float, stop: float, num: int, endpoint: bool = True, ctx: Co
     """
     if num < 0:
         raise ShapeError(f"linspace: the number of elements, {num}, is negative")
-    context = _context(ctx)
+    context = chosen_context(ctx)
     gaps = num - 1 if endpoint else num
     step = (stop - start) / gaps if gaps > 0 else 0.0
     return NDArray(registry["arange"](start=start, step=step, count=num, dtype=dtype, device=context.device), context)
@@ -209,7 +211,7 @@ def eye(N: int, M: int = 0, k: int = 0, ctx: Context | None = None, dtype: Any =
     array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    context = _context(ctx)
+    context = chosen_context(ctx)
     found = dtypes.float32 if dtype is None else dtypes.as_dtype(dtype)
     indices = [
         registry["arange"](start=start, step=1, count=count, dtype=dtypes.int64, device=context.device)

@@ -10,7 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from ops import cases_indexing, cases_linalg, cases_losses, cases_networks, cases_reductions, cases_shapes, cases_sorting, cases_vision
+from ops import (
+    cases_densities,
+    cases_indexing,
+    cases_linalg,
+    cases_losses,
+    cases_networks,
+    cases_reductions,
+    cases_shapes,
+    cases_sorting,
+    cases_vision,
+)
 from ops.case import Call, Case, cases, floated, indices, magnitudes, widened
 from ops.table import FLOATS, INTEGERS, LARGE, WIDE, Array, Shape
 
@@ -415,6 +425,7 @@ CASES = [
     *INDEXING,
     *PRODUCTS,
     *NETWORKS,
+    *cases_densities.CASES,
     *cases_indexing.CASES,
     *cases_linalg.CASES,
     *cases_losses.CASES,
@@ -437,7 +448,13 @@ ELSEWHERE = {
     "random_normal": "tests/test_random.py",
     "random_randint": "tests/test_random.py",
     "random_uniform": "tests/test_random.py",
+    "sample_exponential": "tests/test_distributions.py",
+    "sample_gamma": "tests/test_distributions.py",
+    "sample_generalized_negative_binomial": "tests/test_distributions.py",
+    "sample_multinomial": "tests/test_distributions.py",
+    "sample_negative_binomial": "tests/test_distributions.py",
     "sample_normal": "tests/test_random.py",
+    "sample_poisson": "tests/test_distributions.py",
     "sample_uniform": "tests/test_random.py",
     "shuffle": "tests/test_random.py",
     "sorted_places": "test_sorting.py, as what sort, argsort and topk pick elements by",
