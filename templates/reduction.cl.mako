@@ -18,9 +18,8 @@
         + [f"const {index} m{i}" for i in range(steps)]
         + [f"const {index} n{i}" for i in range(dims)]
     )
-    T, M = module.vector(compute, lanes), module.vector(mask, lanes)
+    T = module.vector(compute, lanes)
     half = "half" in storages or any("round_half" in code for _, _, code in lines) or "round_half" in convert or "round_half" in value
-    lane_numbers = f"({M})({', '.join(str(i) for i in range(lanes))})"
 %>\
 ${common.head(storages, computes, fp64)}\
 % if half:
@@ -142,7 +141,9 @@ ${common.unravel("from", "k", "n", dims, index)}\
 ${element()}\
             ${T} counted = value;
 % if lanes > 1:
-            if (count < ${lanes}) counted = ${lane_numbers} < (${M})(count) ? value : (${T})(${identity});
+            // One by one: for vectors of long, llvmpipe gets a choice by a comparison of vectors wrong.
+            if (count < ${lanes})
+                for (int lane = count; lane < ${lanes}; lane++) ((${compute} *)&counted)[lane] = ${identity};
 % endif
 ${add_value("counted")}\
 % if general:

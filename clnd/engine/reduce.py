@@ -193,7 +193,6 @@ def _kernel(
         lines=terms.lines(),
         value=code.cast(terms.variables[index], terms.term(index).dtype, how.common, lanes),
         compute=info.compute,
-        mask=info.mask,
         join=code.spell(how.code, joined, how.common, lanes),
         join_one=code.spell(how.code, joined, how.common, 1),
         identity=how.identity,

@@ -56,7 +56,9 @@ __kernel void multiply_exp_sum__float32_1d(
             const float8 t1 = exp(t0);
             const float8 value = t1;
             float8 counted = value;
-            if (count < 8) counted = (int8)(0, 1, 2, 3, 4, 5, 6, 7) < (int8)(count) ? value : (float8)(0);
+            // One by one: for vectors of long, llvmpipe gets a choice by a comparison of vectors wrong.
+            if (count < 8)
+                for (int lane = count; lane < 8; lane++) ((float *)&counted)[lane] = 0;
             lost += lost_by(total, counted);
             total = join(total, counted);
         }

@@ -275,3 +275,10 @@ def test_methods():
         nd.argmax_channel(x[0])
     with pytest.raises(mx.MXNetError, match=r"axis is \(0, 1\), but must be a single number"):
         nd.argmax(x, axis=(0, 1))
+
+
+@portability
+def test_what_is_made_on_the_way_is_summed_to_the_last_element_alone():
+    for count in (1, 5, 17):
+        x, y = nd.arange(count).reshape((1, count)), nd.array([[1], [2]])
+        np.testing.assert_array_equal(nd.sum((x + y).astype("int64"), axis=1).asnumpy(), (np.arange(count) + [[1], [2]]).sum(axis=1))
