@@ -150,7 +150,7 @@ def templates(tmp_path, monkeypatch):
         pytest.param("cpu", "scatter", "old + more", "more", "add_at", {"axis": 0}, id="doubles"),
         pytest.param("cpu", "matmul", "+= a_column;", "+= 1;", "dot", {"transpose_a": True}, id="along rows"),
         pytest.param("gpu", "matmul", "a_tile[y][step]", "a_tile[y][0]", "dot", {"transpose_a": True}, id="one element of a tile"),
-        pytest.param("cpu", "reduction", "(${M})(count) ? value :", "(${M})(16) ? value :", "prod", {"axis": 1}, id="past the last"),
+        pytest.param("cpu", "reduction", "lane = count; lane <", "lane = ${lanes}; lane <", "prod", {"axis": 1}, id="past the last"),
         pytest.param("gpu", "reduction", "at += ${group}", "at += 2 * ${group}", "max", {"axis": 1}, id="every other group"),
     ],
 )
