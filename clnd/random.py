@@ -1,6 +1,8 @@
 """Random arrays: `seed`, and the samplers of `mx.nd.random`.
 
 Each context has a generator of its own, seeded with 0 until `seed` is called. The same seed gives the same numbers on every device.
+Only for `exponential`, `gamma`, `poisson` and the negative binomials these may differ in last bits, and so, rarely, in a whole number:
+their logarithms are those of the device.
 """
 
 from __future__ import annotations
