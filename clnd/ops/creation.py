@@ -9,7 +9,7 @@ import numpy as np
 from clnd import engine
 from clnd.engine import Expression, Value, dtypes
 
-from .declare import Operator, composed, launched
+from .declare import Operator, composed, launched, registry
 
 _CONSTANT: dict[Any, Expression] = {}
 
@@ -84,3 +84,9 @@ def arange(*, start: Any, step: Any, count: int, dtype: Any, device: Any) -> Val
     buffer = device.allocate(count * dtype.itemsize)
     kernel(*engine.grid(device.traits, count), buffer, count, number(start), number(step))
     return value.place(buffer, engine.compact(value.shape))
+
+
+def along(axis: int, ndim: int, n: int, device: Any, dtype: Any = dtypes.int64) -> Value:
+    """0, 1, ..., n - 1 along one of `ndim` axes, to be broadcast along the others."""
+    count = arange(start=0, step=1, count=n, dtype=dtype, device=device)
+    return registry["reshape"](count, shape=tuple(n if i == axis % ndim else 1 for i in range(ndim)))

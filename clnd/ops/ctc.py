@@ -14,6 +14,7 @@ from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, ShapeError
 
+from .creation import along
 from .declare import composed, converted, launched, registry
 from .joining import stack
 from .network import log_softmax
@@ -95,11 +96,6 @@ def _products(dz: Value, z: Value, weights: Value, backwards: bool) -> Value:
     return products
 
 
-def _numbers(n: int, like: Value) -> Value:
-    numbers: Value = registry["arange"](start=0, step=1, count=n, dtype=dtypes.int64, device=like.device)
-    return numbers
-
-
 def _filled(shape: Shape, value: Any, dtype: Any, like: Value) -> Value:
     filled: Value = registry["full"](shape=shape, value=value, dtype=dtype, device=like.device)
     return filled
@@ -134,7 +130,7 @@ def _interleaved(first: Value, second: Value, end: Any) -> Value:
 def _before_filling(labels: Value, filling: int) -> Value:
     """How many labels stand before the first number that only fills up."""
     batch, most = labels.shape
-    places = registry["where"](registry["equal"](labels, filling), converted(_numbers(most, labels), dtypes.int32), most)
+    places = registry["where"](registry["equal"](labels, filling), converted(along(0, 1, most, labels.device), dtypes.int32), most)
     first = registry["min"](registry["concat"](places, _filled((batch, 1), most, places.dtype, labels), dim=1), axis=1)
     return converted(first, labels.dtype)
 
@@ -181,7 +177,7 @@ def CTCLoss(
     )
     logs = log_softmax(converted(data, dtypes.promote(dtype, dtypes.float32)), axis=2)
     path, skips = _states(registry["clip"](labels, a_min=0, a_max=classes - 1), blank)
-    places = reshape(_numbers(batch, data), shape=(batch, 1)) * classes + path
+    places = along(0, 2, batch, data.device) * classes + path
     emissions = registry["take"](reshape(logs, shape=(times, batch * classes)), places, axis=1)
     return converted(_loss(ctc_paths(emissions, skips), length, duration), dtype)
 
@@ -193,7 +189,7 @@ def _loss(paths: Value, length: Value, duration: Value) -> Value:
     """
     _, batch, states = paths.shape
     flat = reshape(paths, shape=(paths.size,))
-    begin = ((registry["maximum"](duration, 1) - 1) * batch + _numbers(batch, paths)) * states
+    begin = ((registry["maximum"](duration, 1) - 1) * batch + along(0, 1, batch, paths.device)) * states
     blank, label = (registry["take"](flat, begin + registry["maximum"](2 * length - back, 0)) for back in (0, 1))
     label = registry["where"](registry["equal"](length, 0), -inf, label)
     most = stop_gradient(registry["maximum"](blank, label))

@@ -10,6 +10,7 @@ operators of any number of arrays `position` and `shapes`. Its result is summed 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import operator
@@ -198,6 +199,12 @@ def _reflected(op: Operator) -> Callable[..., Value]:
 def converted(value: Value, dtype: np.dtype[Any]) -> Value:
     """`value` as `dtype`."""
     return value if value.dtype == dtype else registry["cast"](value, dtype=dtype)
+
+
+def widened(*values: Value) -> tuple[np.dtype[Any], list[Value]]:
+    """The float that a function of the values gives, and the values in what it is computed in: float16 is rounded once, at the end."""
+    dtype = dtypes.floating(functools.reduce(dtypes.promote, (value.dtype for value in values)))
+    return dtype, [converted(value, dtypes.promote(dtype, dtypes.float32)) for value in values]
 
 
 def sum_to(value: Value, shape: Shape) -> Value:

@@ -6,13 +6,12 @@ they are of the distribution's support is not looked at, and counts get no gradi
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
-from clnd.engine import Value, dtypes
+from clnd.engine import Value
 from clnd.errors import ShapeError
 
-from .declare import composed, converted, registry
+from .declare import composed, converted, registry, widened
 from .mathematics import exp, gammaln, log, log1p
 from .shape import reshape, stop_gradient
 
@@ -26,13 +25,7 @@ def _aligned(name: str, sample: Value, **parameters: Value) -> tuple[Any, list[V
             raise ShapeError(
                 f"{name}: sample of shape {sample.shape} must have the shape of {word}, {parameter.shape}, and axes after that"
             )
-    return _widened(sample, *(reshape(p, shape=p.shape + (1,) * (sample.ndim - p.ndim)) for p in parameters.values()))
-
-
-def _widened(*values: Value) -> tuple[Any, list[Value]]:
-    """The result's dtype; then the values in the dtype that is computed in."""
-    result = dtypes.floating(functools.reduce(dtypes.promote, (value.dtype for value in values)))
-    return result, [converted(value, dtypes.promote(result, dtypes.float32)) for value in values]
+    return widened(sample, *(reshape(p, shape=p.shape + (1,) * (sample.ndim - p.ndim)) for p in parameters.values()))
 
 
 def _density(logarithm: Value, is_log: Any, dtype: Any) -> Value:
@@ -146,7 +139,7 @@ def random_pdf_dirichlet(sample: Value, alpha: Value, *, is_log: bool = False) -
             f"{name}: sample of shape {sample.shape} must have the shape of alpha, {alpha.shape}, and axes before its last one"
         )
     shape = alpha.shape[:-1] + (1,) * (sample.ndim - alpha.ndim) + alpha.shape[-1:]
-    dtype, (x, a) = _widened(sample, reshape(alpha, shape=shape))
+    dtype, (x, a) = widened(sample, reshape(alpha, shape=shape))
 
     def total(value: Value) -> Value:
         return registry["sum"](value, axis=-1)

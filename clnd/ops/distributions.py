@@ -17,7 +17,7 @@ from clnd.errors import DTypeError, MXNetError, ShapeError
 
 from .declare import broadcast_shapes, composed, converted, launched, registry, whole_numbers
 from .mathematics import log
-from .random import _FLOATS, Generator, _checked, random_uniform
+from .random import FLOATS, Generator, checked, random_uniform
 from .shape import reshape, stop_gradient
 
 _ROUNDS = 16  # of runs of elements that a work-item draws: each takes loops of its own, and some drivers end these after 65,535 rounds
@@ -68,7 +68,7 @@ def _sample(distribution: str, shape: Any, dtype: Any, generator: Generator, *pa
     for value in parameters[1:]:
         if value.device is not device:
             raise MXNetError(f"{name}: parameters are on different contexts, {device} and {value.device}; move one with as_in_context()")
-    found = _checked(name, dtypes.float32 if dtype is None else dtype, _FLOATS)
+    found = checked(name, dtypes.float32 if dtype is None else dtype, FLOATS)
     engine.check_dtype(found, device, name)
     common, sizes = broadcast_shapes(name, [value.shape for value in parameters]), _sizes(name, shape)
     result = Value(common + sizes, found, device)

@@ -12,6 +12,7 @@ from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, IndexOutOfRange, ShapeError
 
+from .creation import along
 from .declare import composed, converted, launched, normalize_axis, registry
 
 MODES = ("clip", "wrap", "raise")
@@ -35,7 +36,7 @@ def in_range(name: str, indices: Value, n: int, mode: str) -> Value:
     return registry["minimum"](registry["maximum"](whole, 0), n - 1)
 
 
-def _gather(data: Value, indices: Value, sizes: Shape, shape: Shape) -> Value:
+def gather(data: Value, indices: Value, sizes: Shape, shape: Shape) -> Value:
     """out[o, j, i] = data[o, indices[j], i], or indices[o, i] where one index stands for each pair (o, i): `sizes` tells both."""
     outer, n, inner, picked = sizes
     data, indices = engine.gathered(data), engine.gathered(indices)
@@ -81,7 +82,7 @@ def take(a: Value, indices: Value, *, axis: int = 0, mode: str = "clip") -> Valu
     shape = a.shape[:axis] + indices.shape + a.shape[axis + 1 :]
     if indices.size == 0:
         return Value(shape, a.dtype, a.device)
-    return _gather(a, in_range("take", indices, n, mode), sizes, shape)
+    return gather(a, in_range("take", indices, n, mode), sizes, shape)
 
 
 def _pick_back(dz: Value, index: Value, shape: Shape, axis: int, keepdims: bool, mode: str) -> Value:
@@ -91,12 +92,6 @@ def _pick_back(dz: Value, index: Value, shape: Shape, axis: int, keepdims: bool,
     wanted = in_range("pick", registry["reshape"](index, shape=kept), shape[at], mode)
     here = registry["equal"](along(at, len(shape), shape[at], dz.device), wanted)
     return registry["where"](here, dz if keepdims else expand(dz, axis=at), 0)
-
-
-def along(axis: int, ndim: int, n: int, device: Any) -> Value:
-    """0, 1, ..., n - 1 along one of `ndim` axes, to be broadcast along the others."""
-    count = registry["arange"](start=0, step=1, count=n, dtype=dtypes.int64, device=device)
-    return registry["reshape"](count, shape=tuple(n if i == axis % ndim else 1 for i in range(ndim)))
 
 
 @launched(
@@ -121,7 +116,7 @@ def pick(data: Value, index: Value, *, axis: int = -1, keepdims: bool = False, m
     if index.shape not in (shape, kept):
         raise ShapeError(f"pick: the index of shape {index.shape} does not fit data of shape {data.shape} without axis {axis}")
     sizes = (prod(data.shape[:axis]), data.shape[axis], prod(data.shape[axis + 1 :]), 0)
-    return _gather(data, in_range("pick", index, data.shape[axis], mode), sizes, kept if keepdims else shape)
+    return gather(data, in_range("pick", index, data.shape[axis], mode), sizes, kept if keepdims else shape)
 
 
 @composed(numpy=None)
@@ -167,9 +162,8 @@ def one_hot(indices: Value, *, depth: int, on_value: float = 1.0, off_value: flo
            [1., 0.]], dtype=float32)
     """
     found = dtypes.as_dtype(dtype)
-    numbers = registry["arange"](start=0, step=1, count=depth, dtype=dtypes.int64, device=indices.device)
     whole = converted(indices, dtypes.int64)
-    here = registry["equal"](registry["expand_dims"](whole, axis=indices.ndim), numbers)
+    here = registry["equal"](registry["expand_dims"](whole, axis=indices.ndim), along(0, 1, depth, indices.device))
     on, off = (registry["full"](shape=(), value=value, dtype=found, device=indices.device) for value in (on_value, off_value))
     return registry["where"](here, on, off)
 

@@ -12,7 +12,7 @@ from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape, compact
 from clnd.errors import ShapeError
 
-from .creation import full_like
+from .creation import along, full_like
 from .declare import composed, converted, launched, normalize_axis, registry
 from .indexing import take
 
@@ -255,8 +255,8 @@ def khatri_rao(*matrices: Value) -> Value:
 
 def _numbers(n: int, like: Value) -> tuple[Value, Value]:
     """0 to n - 1 as a column, the numbers of the rows, and as a row, those of the columns."""
-    count = registry["arange"](start=0, step=1, count=n, dtype=dtypes.int32, device=like.device)
-    return tuple(registry["reshape"](count, shape=shape) for shape in ((n, 1), (1, n)))  # type: ignore[return-value]
+    rows = along(0, 2, n, like.device, dtypes.int32)
+    return rows, registry["reshape"](rows, shape=(1, n))
 
 
 def _lower(a: Value, offset: int = 0) -> Value:

@@ -9,8 +9,9 @@ from typing import Any
 from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape
 
+from .creation import along
 from .declare import broadcast_shapes, registry
-from .indexing import along, in_range, take, true_positions
+from .indexing import in_range, take, true_positions
 from .positions import assign_rows, put
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from clnd.engine import Value, dtypes, state
 from clnd.errors import DTypeError, ShapeError
 
+from .creation import along
 from .declare import composed, converted, launched, registry, zero
 from .network import softmax
 from .shape import alias, reshape
@@ -46,9 +47,7 @@ def _at_least_one(count: Value, dtype: Any) -> Value:
 
 def _is_class(label: Value, classes: int, axis: int) -> Value:
     """Where the class along `axis` is that of `label`, of which fractions are cut off; a class that there is not is nowhere."""
-    numbers = registry["arange"](start=0, step=1, count=classes, dtype=dtypes.int64, device=label.device)
-    shape = tuple(classes if i == axis else 1 for i in range(label.ndim))
-    return registry["equal"](reshape(numbers, shape=shape), converted(label, dtypes.int64))
+    return registry["equal"](along(axis, label.ndim, classes, label.device), converted(label, dtypes.int64))
 
 
 @composed(methods=[])

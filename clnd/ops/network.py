@@ -11,7 +11,7 @@ from clnd.engine.layout import Shape
 from clnd.errors import DTypeError, ShapeError
 
 from .convolution import Deconvolution
-from .declare import composed, converted, launched, normalize_axes, normalize_axis, registry
+from .declare import composed, converted, launched, normalize_axes, normalize_axis, registry, widened
 from .random import Generator, random_uniform
 
 
@@ -32,7 +32,8 @@ def softmax(data: Value, *, axis: int = -1) -> Value:
     >>> nd.softmax(nd.array([1, 1])).asnumpy()
     array([0.5, 0.5], dtype=float32)
     """
-    data, dtype = _wide(data, "softmax", axis)
+    normalize_axis("softmax", axis, data.ndim)
+    dtype, (data,) = widened(data)
     powers = registry["exp"](data - registry["max"](data, axis=axis, keepdims=True)) if data.size else data
     return converted(powers / registry["sum"](powers, axis=axis, keepdims=True), dtype)
 
@@ -49,19 +50,13 @@ def log_softmax(data: Value, *, axis: int = -1) -> Value:
     >>> nd.log_softmax(nd.array([1, 1])).asnumpy()
     array([-0.6931472, -0.6931472], dtype=float32)
     """
-    data, dtype = _wide(data, "log_softmax", axis)
+    normalize_axis("log_softmax", axis, data.ndim)
+    dtype, (data,) = widened(data)
     if not data.size:
         return converted(data, dtype)
     shifted = data - registry["max"](data, axis=axis, keepdims=True)
     total = registry["sum"](registry["exp"](shifted), axis=axis, keepdims=True)
     return converted(shifted - registry["log"](total), dtype)
-
-
-def _wide(data: Value, name: str, axis: int) -> tuple[Value, np.dtype[Any]]:
-    """float16 is computed in float32 from end to end, and rounded once."""
-    normalize_axis(name, axis, data.ndim)
-    dtype = dtypes.floating(data.dtype)
-    return converted(data, dtypes.promote(dtype, dtypes.float32)), dtype
 
 
 _ACTIVATIONS = ("relu", "sigmoid", "softrelu", "softsign", "tanh")

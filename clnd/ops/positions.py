@@ -12,8 +12,9 @@ from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape
 from clnd.errors import ShapeError
 
+from .creation import along
 from .declare import composed, converted, launched, normalize_axis, registry, zero
-from .indexing import along, in_range, take
+from .indexing import in_range, take
 
 _PART = 2 * engine.ROUNDS  # of the indices: a launch goes through so many, and a work-item through all of them where they are equal
 

@@ -26,7 +26,7 @@ from .sorting import sorted_places
 
 TILE = 16  # blocks of four words: a launch takes whole tiles from the generator
 _PARTS = 512  # of a tile, that one work-item handles on the cpu schedule: some drivers end loops after 65,535 rounds
-_FLOATS = tuple(dtype for dtype in dtypes.INFO if dtypes.category(dtype) == "float")
+FLOATS = tuple(dtype for dtype in dtypes.INFO if dtypes.category(dtype) == "float")
 _INTEGERS = tuple(dtype for dtype in dtypes.INFO if dtypes.category(dtype) in ("int", "uint"))
 _WORDS = (np.dtype(np.uint32), np.dtype(np.uint64))
 
@@ -110,7 +110,8 @@ def _grid(traits: Any, units: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (groups * traits.group,), (traits.group,)
 
 
-def _checked(name: str, dtype: Any, allowed: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
+def checked(name: str, dtype: Any, allowed: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
+    """The dtype, if it is among those `allowed`; DTypeError naming the operator `name` otherwise."""
     found = dtypes.as_dtype(dtype)
     if found not in allowed:
         raise DTypeError(f"{name}: dtype {found} is not supported; the dtypes are {', '.join(str(dtype) for dtype in allowed)}")
@@ -139,7 +140,7 @@ def _finite(name: str, dtype: np.dtype[Any], **numbers: Any) -> list[float]:
 @launched()
 def random_bits(*, shape: Any, dtype: Any, device: Any, generator: Generator) -> Value:
     """Random bits, as uint32 or uint64."""
-    return _draw("bits", generator, shape, _checked("random_bits", dtype, _WORDS), device)
+    return _draw("bits", generator, shape, checked("random_bits", dtype, _WORDS), device)
 
 
 @launched()
@@ -148,7 +149,7 @@ def random_uniform(*, low: Any, high: Any, shape: Any, dtype: Any, device: Any, 
 
     Float32 has 24 random bits and float64 53; float16 is float32, rounded down. Where both bounds are equal, that is the number.
     """
-    dtype = _checked("random_uniform", dtype, _FLOATS)
+    dtype = checked("random_uniform", dtype, FLOATS)
     kind = dtypes.INFO[dtype].compute
     first, last = _finite("random_uniform", dtype, low=low, high=high)
     if first > last:
@@ -169,7 +170,7 @@ def random_normal(*, loc: Any, scale: Any, shape: Any, dtype: Any, device: Any, 
 
     Float64 has numbers up to 9.3 standard deviations from the mean, the other dtypes up to 6.5.
     """
-    dtype = _checked("random_normal", dtype, _FLOATS)
+    dtype = checked("random_normal", dtype, FLOATS)
     kind = dtypes.INFO[dtype].compute
     mean, deviation = _finite("random_normal", _computed(dtype), loc=loc, scale=scale)
     if deviation < 0:
@@ -180,7 +181,7 @@ def random_normal(*, loc: Any, scale: Any, shape: Any, dtype: Any, device: Any, 
 @launched()
 def random_randint(*, low: Any, high: Any, shape: Any, dtype: Any, device: Any, generator: Generator) -> Value:
     """Integers of the same probability from `low` to `high - 1`; a probability is off by less than one part in 2**32."""
-    dtype = _checked("random_randint", dtype, _INTEGERS)
+    dtype = checked("random_randint", dtype, _INTEGERS)
     try:
         low, high = operator.index(low), operator.index(high)
     except TypeError:
@@ -197,7 +198,7 @@ def random_randint(*, low: Any, high: Any, shape: Any, dtype: Any, device: Any, 
 def _sample(distribution: str, first: Value, second: Value, shape: Any, dtype: Any, generator: Generator) -> Value:
     """Draw `shape` numbers for each pair of entries."""
     name = f"sample_{distribution}"
-    dtype = _checked(name, dtype, _FLOATS)
+    dtype = checked(name, dtype, FLOATS)
     device, common = first.device, broadcast_shapes(name, [first.shape, second.shape])
     if second.device is not device:
         raise MXNetError(f"{name}: parameters are on different contexts, {device} and {second.device}; move one with as_in_context()")

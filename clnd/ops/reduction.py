@@ -12,6 +12,7 @@ from clnd.engine import Record, Value, dtypes
 from clnd.engine.layout import Shape
 from clnd.errors import ShapeError
 
+from .creation import along
 from .declare import Launched, composed, converted, launched, normalize_axes, normalize_axis, reduction, registry
 
 
@@ -244,8 +245,7 @@ def _position(data: Value, fold: Any, axis: int | None, keepdims: bool) -> Value
     axis = normalize_axis(f"arg{fold.name}", axis, data.ndim)
     n = data.shape[axis]
     best = fold(data, axis=axis, keepdims=True)
-    count = registry["arange"](start=0, step=1, count=n, dtype=dtypes.int64, device=data.device)
-    count = registry["reshape"](count, shape=tuple(n if i == axis else 1 for i in range(data.ndim)))
+    count = along(axis, data.ndim, n, data.device)
     here = registry["equal"](data, best)
     if dtypes.category(data.dtype) == "float":
         here = registry["logical_or"](here, registry["not_equal"](data, data))

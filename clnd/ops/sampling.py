@@ -17,6 +17,7 @@ from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, ShapeError
 
+from .creation import along
 from .declare import broadcast_shapes, composed, converted, launched, registry
 
 Arguments = list[Any]
@@ -173,13 +174,12 @@ def resample_weights(
 
 def count(size: int, like: Value, axis: int, ndim: int = 5, dtype: Any = dtypes.int64) -> Value:
     """0, 1, ... along one axis of a list."""
-    numbers = registry["arange"](start=0, step=1, count=size, dtype=dtype, device=like.device)
-    return registry["reshape"](numbers, shape=tuple(size if i == axis % ndim else 1 for i in range(ndim)))
+    return along(axis, ndim, size, like.device, dtype)
 
 
 def every(data: Value) -> Value:
     """Each image once."""
-    return registry["arange"](start=0, step=1, count=data.shape[0], dtype=dtypes.int32, device=data.device)
+    return along(0, 1, data.shape[0], data.device, dtypes.int32)
 
 
 def between(whole: Value, fraction: Value) -> tuple[Value, Value]:

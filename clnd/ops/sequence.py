@@ -10,6 +10,7 @@ import numpy as np
 from clnd.engine import Value, dtypes
 from clnd.errors import DTypeError, ShapeError
 
+from .creation import along
 from .declare import composed, converted, launched, normalize_axis, registry
 from .shape import alias, reshape
 
@@ -30,12 +31,6 @@ def _time_axis(name: str, data: Value, axis: int) -> int:
     if data.ndim < 2 or axis not in (0, 1):
         raise ShapeError(f"{name}: time is axis 0 or 1, and data has two axes or more; not axis {axis} of shape {data.shape}")
     return axis
-
-
-def _count(n: int, axis: int, like: Value) -> Value:
-    """0, 1, ... along axis 0 or 1 of a matrix."""
-    numbers = registry["arange"](start=0, step=1, count=n, dtype=dtypes.int64, device=like.device)
-    return reshape(numbers, shape=(n, 1) if axis == 0 else (1, n))
 
 
 def _row(lengths: Value, axis: int) -> Value:
@@ -65,7 +60,7 @@ def SequenceMask(
     if not use_sequence_length:
         return alias(data)
     lengths = _lengths("SequenceMask", data, sequence_length, axis)
-    counts = registry["less"](_count(data.shape[axis], axis, data), _row(lengths, axis))
+    counts = registry["less"](along(axis, 2, data.shape[axis], data.device), _row(lengths, axis))
     counts = reshape(counts, shape=(*counts.shape, *[1] * (data.ndim - 2)))
     fill = registry["full"](shape=(), value=value, dtype=data.dtype, device=data.device)
     masked: Value = registry["where"](counts, data, fill)
@@ -96,7 +91,7 @@ def SequenceLast(data: Value, sequence_length: Value | None = None, *, use_seque
         return reshape(registry["slice_axis"](data, axis=axis, begin=time - 1, end=time), shape=shape)
     last = _lengths("SequenceLast", data, sequence_length, axis) - 1
     last = registry["minimum"](registry["maximum"](last, 0), time - 1)
-    number = reshape(_count(batch, 0, data), shape=(batch,))
+    number = along(0, 1, batch, data.device)
     place = last * batch + number if axis == 0 else number * time + last
     rows = reshape(data, shape=(time * batch, *data.shape[2:]))
     return reshape(registry["take"](rows, place), shape=shape)
@@ -132,7 +127,7 @@ def turned_sequences(data: Value, lengths: Value, *, axis: int) -> Value:
     time, batch = data.shape[axis], data.shape[1 - axis]
     if not data.size:
         return data
-    step, number = _count(time, axis, data), _count(batch, 1 - axis, data)
+    step, number = along(axis, 2, time, data.device), along(1 - axis, 2, batch, data.device)
     ends = _row(registry["minimum"](lengths, time), axis)
     source = registry["where"](registry["less"](step, ends), ends - 1 - step, step)
     place = source * batch + number if axis == 0 else number * time + source

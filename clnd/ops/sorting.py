@@ -15,7 +15,7 @@ from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, ShapeError
 
 from .declare import composed, converted, launched, normalize_axis, registry, whole_number
-from .indexing import _gather
+from .indexing import gather
 
 RUN = 32  # keys that the first launch sorts
 PARTS = {"cpu": 512, "gpu": 16}  # keys that a work-item merges one after another, by schedule
@@ -66,7 +66,7 @@ def _write_keys(data: Value, key: str, keys: Any, is_ascend: bool) -> None:
 @launched(grad=(lambda dz, places, data_shape: registry["put_places"](dz, places, shape=data_shape),))
 def take_places(data: Value, places: Value) -> Value:
     """The elements at positions in the flattened array, which are distinct and in range."""
-    return _gather(data, places, (1, data.size, 1, places.size), places.shape)
+    return gather(data, places, (1, data.size, 1, places.size), places.shape)
 
 
 @launched(grad=(lambda dz, places: take_places(dz, places),))

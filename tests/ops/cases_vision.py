@@ -262,8 +262,9 @@ def correlation(data1: Array, data2: Array, **attributes: Any) -> Array:
 
 
 def correlation_slope(data: Array, data1: Array, data2: Array, of: str, geometry: Geometry) -> Array:
-    """By a difference, exact where no sign changes."""
+    """By a difference, exact where no sign changes; where two values are equal, as if the first were the larger."""
     step = 2.0**-30
+    data1 = data1 + 2.0**-26
     moved = (data1 + step * data, data2) if of == "first" else (data1, data2 + step * data)
     return (correlated(*moved, geometry) - correlated(data1, data2, geometry)) / step
 

@@ -23,13 +23,6 @@ def channels_last(name: str, layout: str | None, ndim: int) -> bool:
     return _LAYOUTS[layout]
 
 
-def moved(value: Value, source: int, target: int) -> Value:
-    """One axis moved to another place."""
-    order = [axis for axis in range(value.ndim) if axis != source]
-    order.insert(target, source)
-    return registry["transpose"](value, axes=tuple(order))
-
-
 @convention("Pooling")
 def pooling(op: Operator) -> Convention:
     """`layout`; what chooses another library does nothing."""
@@ -50,7 +43,7 @@ def pooling(op: Operator) -> Convention:
     ) -> Any:
         last = channels_last(op.name, layout, data.ndim)
         result = op(
-            moved(data, data.ndim - 1, 1) if last else data,
+            registry["moveaxis"](data, source=-1, destination=1) if last else data,
             kernel=kernel,
             pool_type=pool_type,
             global_pool=bool(global_pool),
@@ -60,7 +53,7 @@ def pooling(op: Operator) -> Convention:
             p_value=p_value,
             count_include_pad=count_include_pad is None or bool(count_include_pad),
         )
-        return moved(result, 1, data.ndim - 1) if last else result
+        return registry["moveaxis"](result, source=1, destination=-1) if last else result
 
     return function
 
@@ -131,5 +124,5 @@ def laid_out(op: Operator, data: Value, weight: Value, bias: Value | None, layou
         return op(data, weight, bias, **attributes)
     if weight.ndim != data.ndim:
         raise ShapeError(f"{op.name}: the weight has shape {weight.shape}, but needs {data.ndim} axes for data of shape {data.shape}")
-    last = data.ndim - 1
-    return moved(op(moved(data, last, 1), moved(weight, last, 1), bias, **attributes), 1, last)
+    data, weight = (registry["moveaxis"](x, source=-1, destination=1) for x in (data, weight))
+    return registry["moveaxis"](op(data, weight, bias, **attributes), source=1, destination=-1)

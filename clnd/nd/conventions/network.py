@@ -8,6 +8,7 @@ from typing import Any
 from clnd.engine import Value, dtypes
 from clnd.errors import DTypeError, ShapeError
 from clnd.ops import Operator, registry
+from clnd.ops.creation import along
 from clnd.ops.declare import normalize_axis
 
 from .declare import Convention, convention
@@ -31,8 +32,7 @@ def softmax(op: Operator) -> Convention:
         lines = data.shape[:at] + data.shape[at + 1 :]
         if length.shape != lines:
             raise ShapeError(f"{op.name}: length of shape {length.shape} does not fit the lines {lines} of data of shape {data.shape}")
-        count = registry["arange"](start=0, step=1, count=data.shape[at], dtype=dtypes.int64, device=data.device)
-        count = registry["reshape"](count, shape=tuple(n if i == at else 1 for i, n in enumerate(data.shape)))
+        count = along(at, data.ndim, data.shape[at], data.device)
         counts = registry["less"](count, registry["cast"](registry["expand_dims"](length, axis=at), dtype=dtypes.int64))
         value = registry["where"](counts, op(registry["where"](counts, data, -math.inf), axis=at), 0.0)
         return value if dtype is None else registry["cast"](value, dtype=dtype)
