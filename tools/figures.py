@@ -1,8 +1,6 @@
-"""Print the figures that describe clnd: launches, compilations, Python's share of a call beside peers, start-up, size of the layers.
+"""Print the figures that describe clnd: launches, compilations, start-up, size of the layers. Speed is for tools/bench.py.
 
-    python tools/figures.py [--peer mxnet=/path/to/python] [--peer torch=/path/to/python] [--drivers intel,pocl]
-
-Times are medians of rounds in which clnd and the peers take turns. Run it by hand: on a shared machine only ratios say something.
+python tools/figures.py [--drivers intel,pocl]
 """
 
 from __future__ import annotations
@@ -81,62 +79,13 @@ for p in parameters: p.wait_to_read()
 print(f"  {'a training step of the digits network (momentum)':62} {counters.launches - before:4} launches")
 """
 
-OVERHEAD = {
-    "clnd": """
-import clnd as mx
-from clnd import nd, autograd
-""",
-    "mxnet": """
-import mxnet as mx
-from mxnet import nd, autograd
-""",
-}
-OVERHEAD_WORK = """
-import time
-x, y = nd.array([[1, 2], [3, 4]]), nd.array([[5, 6], [7, 8]])
-x.attach_grad()
-def add():
-    z = x
-    for _ in range(1000): z = z + y
-    z.asnumpy()
-def step():
-    for _ in range(100):
-        with autograd.record():
-            a = x * 2
-            z = a * x
-        z.backward()
-        x.grad.asnumpy()
-for work, n in ((add, 1000), (step, 100)):
-    work()
-    begin = time.perf_counter(); work(); print((time.perf_counter() - begin) / n * 1e6)
-"""
-TORCH_WORK = """
-import time, torch
-x, y = torch.tensor([[1., 2], [3, 4]], requires_grad=True), torch.tensor([[5., 6], [7, 8]])
-def add():
-    z = x.detach()
-    for _ in range(1000): z = z + y
-    z.numpy()
-def step():
-    for _ in range(100):
-        a = x * 2
-        z = a * x
-        z.backward(torch.ones_like(z))
-        x.grad.numpy()
-        x.grad = None
-for work, n in ((add, 1000), (step, 100)):
-    work()
-    begin = time.perf_counter(); work(); print((time.perf_counter() - begin) / n * 1e6)
-"""
 
-
-def run(python: str, code: str, **environment: str) -> str:
-    path = {"PYTHONPATH": str(HERE)} if python == sys.executable else {}
+def run(code: str, **environment: str) -> str:
     done = subprocess.run(
-        [python, "-c", code],
+        [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env={**os.environ, **path, **environment},
+        env={**os.environ, "PYTHONPATH": str(HERE), **environment},
         check=False,
         cwd=tempfile.gettempdir(),
     )
@@ -151,20 +100,6 @@ def seconds(command: list[str], **environment: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(command, check=True, capture_output=True, env=env, cwd=folder)
     return time.perf_counter() - begin
-
-
-def overhead(peers: dict[str, str], rounds: int) -> None:
-    programs = {"clnd": (sys.executable, OVERHEAD["clnd"] + OVERHEAD_WORK)}
-    for name, python in peers.items():
-        programs[name] = (python, TORCH_WORK if name == "torch" else OVERHEAD[name] + OVERHEAD_WORK)
-    times: dict[str, list[list[float]]] = {name: [] for name in programs}
-    for _ in range(rounds):
-        for name, (python, code) in programs.items():
-            times[name].append([float(line) for line in run(python, code).split()])
-    for row, title in enumerate(("x + y of 2x2, in a chain of 1,000, the last one read", "tutorial's step, 2x2, gradient read")):
-        medians = {name: statistics.median(round_[row] for round_ in found) for name, found in times.items()}
-        ratios = "".join(f"   {name} {t:7.1f} us (ratio {medians['clnd'] / t:.2f})" for name, t in medians.items() if name != "clnd")
-        print(f"  {title:62} clnd {medians['clnd']:7.1f} us{ratios}")
 
 
 def start_up(drivers: list[str]) -> None:
@@ -199,18 +134,14 @@ def sizes() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON", help="mxnet=... or torch=...")
     parser.add_argument("--drivers", default="intel,pocl")
-    parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     print("Launches and compilations, nothing compiled before")
     with tempfile.TemporaryDirectory() as cold:
-        print(run(sys.executable, LAUNCHES, CLND_CACHE=cold), end="")
-        print(run(sys.executable, DIGITS, CLND_CACHE=cold), end="")
+        print(run(LAUNCHES, CLND_CACHE=cold), end="")
+        print(run(DIGITS, CLND_CACHE=cold), end="")
         print("The same programs again, from disk")
-        print(run(sys.executable, LAUNCHES, CLND_CACHE=cold), end="")
-    print(f"Python's share of a call, medians of {arguments.rounds} rounds")
-    overhead(dict(peer.split("=", 1) for peer in arguments.peer), arguments.rounds)
+        print(run(LAUNCHES, CLND_CACHE=cold), end="")
     print("Start-up")
     start_up(arguments.drivers.split(","))
     print("Size")
