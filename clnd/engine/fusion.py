@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +29,7 @@ MAX_DEPTH = 64  # longest chain that may wait; also bounds the recursion below
 MAX_ARRAYS = 20  # arrays one kernel reads
 MAX_ARGUMENTS = 1024  # bytes of arguments that OpenCL promises room for
 MAX_AGAIN = 8  # cheap operations that a backward kernel computes again rather than reading their result
+MAX_REFUSED = 4  # values that may be tried in vain before a kernel is launched
 MAX_TERMS = 160  # a larger kernel takes longer to compile than it saves
 
 lock = threading.RLock()
@@ -137,6 +139,17 @@ class Fusion:
                 raise Cut(self._heaviest(value))
         self._memo[key] = index
         return index
+
+    def try_add(self, value: Value) -> bool:
+        """Add a value unless that takes another kernel first."""
+        before = len(self.terms), dict(self.members), dict(self._memo), dict(self._chains), len(self._weights), self._arrays, self._numbers
+        try:
+            self.add(value)
+        except Cut:
+            terms, self.members, self._memo, self._chains, weights, self._arrays, self._numbers = before
+            del self.terms[terms:], self._weights[weights:]
+            return False
+        return True
 
     def operand(self, value: Value) -> int:
         """The term of a value broadcast to the kernel's shape."""
@@ -283,7 +296,8 @@ def evaluate(*values: Value) -> None:
     """Launch what computes `values`; returns without waiting for the device."""
     with lock:
         todo = [value for value in values if value.strides is None]
-        for position, value in enumerate(todo):
+        related = _related(todo) if len(todo) > 1 else {}
+        for value in todo:
             if value.strides is not None:
                 continue
             assert value.record is not None
@@ -291,40 +305,53 @@ def evaluate(*values: Value) -> None:
                 (_evaluate_view if isinstance(value.record.how, Step) else _evaluate_folding)(value)
                 continue
             fusion = put_together(value)
-            targets = [value]
-            for other in todo[position + 1 :]:
-                if _joins(fusion, other):
-                    joined = _try_both(targets, other)
-                    if joined is not None:
-                        fusion, targets = joined, [*targets, other]
+            targets = [value, *_joined(fusion, related.get(id(value)), value)]
             _run(fusion, targets)
 
 
-def _joins(fusion: Fusion, other: Value) -> bool:
-    """Is `other` a waiting value of the same shape that shares waiting work with `fusion`?"""
-    if other.strides is not None or other.shape != fusion.shape or other.device is not fusion.device:
-        return False
-    if not isinstance(other.record.how, Expression):  # type: ignore[union-attr]
-        return False
-    seen, stack = set(), [other]
-    while stack:
-        value = stack.pop()
-        if id(value) in fusion.members:
-            return True
-        if id(value) not in seen and value.strides is None and value.record is not None:
-            seen.add(id(value))
-            stack += [x for x in value.record.inputs if isinstance(x, Value)]
-    return False
+def _related(todo: list[Value]) -> dict[int, deque[Value]]:
+    """The values of a shape that share waiting work, in order, by the id of each."""
+    groups: dict[int, int] = {}  # the group of each waiting value, by its id; a group that has joined another says which
+    joined: list[int] = []
+
+    def find(group: int) -> int:
+        while joined[group] != group:
+            group = joined[group]
+        return group
+
+    for number, value in enumerate(todo):
+        joined.append(number)
+        stack = [value]
+        while stack:
+            below = stack.pop()
+            if id(below) in groups:
+                joined[find(number)] = find(groups[id(below)])
+            elif below.strides is None and below.record is not None:
+                groups[id(below)] = number
+                stack += [x for x in below.record.inputs if isinstance(x, Value)]
+    found: dict[Any, deque[Value]] = {}
+    result: dict[int, deque[Value]] = {}
+    for number, value in enumerate(todo):
+        if isinstance(value.record.how, Expression):  # type: ignore[union-attr]
+            key = (find(number), value.shape, value.device)
+            result[id(value)] = found.setdefault(key, deque())
+            result[id(value)].append(value)
+    return result
 
 
-def _try_both(targets: list[Value], other: Value) -> Fusion | None:
-    fusion = Fusion(other.shape, other.device)
-    try:
-        for value in (*targets, other):
-            fusion.add(value)
-    except Cut:
-        return None
-    return fusion
+def _joined(fusion: Fusion, related: deque[Value] | None, first: Value) -> Iterator[Value]:
+    """Add to the fusion of `first` what of `related` fits into the same kernel; yields what did."""
+    refused: list[Value] = []
+    while related and len(refused) < MAX_REFUSED:
+        other = related.popleft()
+        if other is first or other.strides is not None:
+            continue
+        if fusion.try_add(other):
+            yield other
+        else:
+            refused.append(other)
+    if related is not None:
+        related.extendleft(reversed(refused))
 
 
 def _run(fusion: Fusion, targets: list[Value]) -> None:
