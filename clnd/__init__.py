@@ -16,6 +16,7 @@
 
 from . import autograd, context, nd, operator, random
 from . import nd as ndarray
+from .capture import capture
 from .context import Context, cpu, cpu_pinned, current_context, gpu, gpu_memory_info, num_gpus
 from .errors import MXNetError, missing_name
 
@@ -25,6 +26,7 @@ __all__ = [
     "Context",
     "MXNetError",
     "autograd",
+    "capture",
     "context",
     "cpu",
     "cpu_pinned",

@@ -94,6 +94,8 @@ class NDArray:
         self._cached: tuple[Value, Value] | None = None
         self._context = context
         self._leaf: Leaf | None = None
+        if state.tracer is not None:
+            state.tracer.makes(self)
 
     # The value behind the handle.
 
@@ -102,6 +104,8 @@ class NDArray:
         """The value that the handle has now."""
         base = self._base
         if base is None:
+            if state.tracer is not None:
+                state.tracer.meets(self)
             return self._own
         seen = base.value
         if self._cached is not None and self._cached[0] is seen and not self._cached[1].record.freed:  # type: ignore[union-attr]
@@ -120,6 +124,8 @@ class NDArray:
 
     def replace(self, value: Value) -> None:
         """Give the handle (no view) another value of its shape and dtype; an attached gradient stays attached."""
+        if state.tracer is not None:
+            state.tracer.meets(self)
         if self._leaf is not None:
             value = _alias(value)
             value.leaf = self._leaf
@@ -153,6 +159,8 @@ class NDArray:
 
     def _write_in_place(self, source: Value, steps: Steps) -> bool:
         """Write where nobody else holds the value: then it costs the part that is written. False if somebody does."""
+        if state.tracer is not None:
+            state.tracer.meets(self)
         engine.evaluate(self._own)
         if engine.reads(source, self._own.buffer):
             engine.evaluate(source)  # lets go of the buffer that is to be written
@@ -160,6 +168,8 @@ class NDArray:
         slot = engine.Slot(self._own)
         if place is None or repeats(self._own.layout) or not engine.held_alone(slot):
             return False
+        if state.tracer is not None:
+            state.tracer.overwrites(self._own.buffer)
         site = engine.user_site()
         with engine.blame("assign", lambda: engine.describe_site(site)):
             engine.write_region(slot, place, source)
@@ -545,6 +555,8 @@ class NDArray:
             return False
         if source.dtype != self._own.dtype:
             source = registry["cast"](source, dtype=self._own.dtype)
+        if state.tracer is not None:
+            state.tracer.meets(self)
         with engine.lock:
             engine.evaluate(self._own)
             engine.evaluate(source)
@@ -552,6 +564,8 @@ class NDArray:
             slot = engine.Slot(self._own)
             if self._own.offset or not engine.is_compact(self._own.layout) or not engine.held_alone(slot):
                 return False
+            if state.tracer is not None:
+                state.tracer.overwrites(self._own.buffer)
             site = engine.user_site()
             with engine.blame("put", lambda: engine.describe_site(site)):
                 lookup.assign_in(self._own.buffer, source)

@@ -296,7 +296,13 @@ def tutorial_torch(_: Library, inputs: Sequence[Array]) -> Callable[[], Sequence
     return work
 
 
+def captured(setup: Setup) -> Setup:
+    """The same work, captured (clnd's alone)."""
+    return lambda lib, inputs: lib.mx.capture(setup(lib, inputs))  # type: ignore[attr-defined]
+
+
 add("tutorial's step, 2x2: record, backward, gradient read", 1.5, drawn((2, 2)), mx=tutorial_mx, torch=tutorial_torch)
+add("tutorial's step, captured", 0.5, drawn((2, 2)), clnd=captured(tutorial_mx), torch=tutorial_torch)
 
 # Elementwise
 
@@ -619,6 +625,7 @@ def training(
         return Steps.torch(lib, given[data:], lambda: torch(*given))
 
     add(name, goal, inputs, tolerance=2e-3, mx=setup_mx, torch=setup_torch)
+    add(f"{name}, captured", 0.7, inputs, tolerance=2e-3, clnd=captured(setup_mx), torch=setup_torch)
 
 
 def classified(data: tuple[int, ...], *parameters: tuple[int, ...]) -> Callable[[], list[Array]]:

@@ -1,12 +1,12 @@
 """When and as what kernel a record runs: values, records, fusion, launch. Knows no operator and no convention of any namespace."""
 
 from .code import Expression
-from .fusion import copied, defer, evaluate, gathered, lock, ready
+from .fusion import copied, defer, evaluate, gathered, launch_due, lock, ready
 from .launch import ROUNDS, blame, check_dtype, grid, index_type
 from .layout import Layout, compact, is_compact
 from .reduce import Folding
 from .transfer import Slot, from_numpy, held_alone, mapped, reads, to_numpy, write_region
-from .value import Record, Step, Value, describe_site, eager, state, user_site
+from .value import Record, Step, Value, describe_site, eager, next_order, state, user_site
 
 __all__ = [
     "ROUNDS",
@@ -31,8 +31,10 @@ __all__ = [
     "held_alone",
     "index_type",
     "is_compact",
+    "launch_due",
     "lock",
     "mapped",
+    "next_order",
     "reads",
     "ready",
     "state",

@@ -483,17 +483,23 @@ def defer(
     return value
 
 
-def _launch_due(record: Record, soon: bool) -> None:
-    """Launch what is due, unless `record` is of the same call (and is not due itself)."""
+def launch_due() -> None:
+    """Launch what this thread has due."""
     due = state.due() if state.due is not None else None
-    if due is not None and due.record is not None and due.record.site == record.site and not soon:
-        return
     state.due = None
     if due is not None:
         try:
             evaluate(due)
         except MXNetError:
             pass  # it waits on, and whoever reads it will be told
+
+
+def _launch_due(record: Record, soon: bool) -> None:
+    """Launch what is due, unless `record` is of the same call (and is not due itself)."""
+    due = state.due() if state.due is not None else None
+    if due is not None and due.record is not None and due.record.site == record.site and not soon:
+        return
+    launch_due()
 
 
 def _done(record: Record, value: Value) -> None:

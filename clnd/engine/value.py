@@ -33,6 +33,7 @@ class _State(threading.local):
 
     recording = False
     training = False
+    tracer: Any = None  # what is told which arrays this thread reaches: see clnd/capture.py
     due: weakref.ref[Value] | None = None  # a waiting value to launch soon: see `fusion.defer`
     eager = os.environ.get("CLND_EAGER", "0") not in ("", "0")
 
@@ -55,6 +56,11 @@ def eager(on: bool = True) -> Iterator[None]:
         yield
     finally:
         state.eager = before
+
+
+def next_order() -> int:
+    """A creation number: what is made from now on has a higher one."""
+    return next(_orders)
 
 
 class Operation(Protocol):

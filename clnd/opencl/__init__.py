@@ -3,12 +3,13 @@
 from clnd.opencl.counters import counters
 from clnd.opencl.device import Device
 from clnd.opencl.devices import Candidate, candidates, cpu_devices, find_device, forget_trials, gpu_devices, open_devices
-from clnd.opencl.kernel import Kernel
+from clnd.opencl.kernel import Bound, Kernel
 from clnd.opencl.memory import Buffer, MemoryPool
 from clnd.opencl.program import cache_entries, clear_cache
 from clnd.opencl.traits import Traits
 
 __all__ = [
+    "Bound",
     "Buffer",
     "Candidate",
     "Device",

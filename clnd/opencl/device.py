@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,11 @@ class Device:
         What the host has seen of buffers and nobody looks at any more, with the buffers: see `unmap`.
     lock
         Held around all that uses the queue or sets a kernel's arguments, since not every driver keeps threads apart as OpenCL demands.
+    listener
+        What wants to be told of all that devices do: its methods `allocated`, `launched` and `crossed` are called.
     """
+
+    listener: ClassVar[Any] = None
 
     def __init__(self, device: cl.Device, name: str, kind: Kind, index: int) -> None:
         self.cl = device
@@ -110,7 +114,10 @@ class Device:
         MXNetError
             When there is not that much memory.
         """
-        return self.memory.allocate(nbytes)
+        buffer = self.memory.allocate(nbytes)
+        if self.listener is not None:
+            self.listener.allocated(buffer)
+        return buffer
 
     def kernel(self, template: str, name: str, *, arguments: tuple[str, ...] | None = None, **parameters: Any) -> Kernel:
         """Give the kernel `name` of ``templates/TEMPLATE.cl.mako``, built once.
@@ -146,6 +153,8 @@ class Device:
 
         if not array.nbytes:
             return
+        if self.listener is not None:
+            self.listener.crossed("it sends elements to the device")
         small = array.nbytes <= _SMALL_WRITE
         data = np.array(array, order="C") if small else np.ascontiguousarray(array)
         with self.lock:
@@ -170,6 +179,8 @@ class Device:
 
         if not array.nbytes:
             return
+        if self.listener is not None:
+            self.listener.crossed("it reads elements")
         with self.lock:
             try:
                 cl.enqueue_copy(self.queue, array, buffer.cl, src_offset=byte_offset)
@@ -187,6 +198,8 @@ class Device:
         import pyopencl as cl
 
         flags: Any = cl.map_flags.READ | cl.map_flags.WRITE if write else cl.map_flags.READ
+        if self.listener is not None:
+            self.listener.crossed("it shows elements to the host")
         self.unmap()
         with self.lock:
             try:

@@ -42,18 +42,23 @@ class Kernel:
         The device that it was built for.
     name
         The kernel's name.
+    program
+        The OpenCL program that holds it.
     cl
         The OpenCL kernel.
     arguments
         The declared argument types, or None before `declare`.
     """
 
-    __slots__ = ("arguments", "cl", "device", "name", "queue")
+    __slots__ = ("arguments", "cl", "device", "name", "program", "queue")
 
-    def __init__(self, device: Device, kernel: cl.Kernel, name: str) -> None:
+    def __init__(self, device: Device, program: Any, name: str) -> None:
+        import pyopencl as cl
+
         self.device = device
         self.name = name
-        self.cl = kernel
+        self.program = program
+        self.cl = despite_cache(lambda: cl.Kernel(program, name))
         self.queue = device.queue
         self.arguments: tuple[str, ...] | None = None
 
@@ -111,6 +116,55 @@ class Kernel:
         raise MXNetError(f"{self.device}: launching kernel {self.name} over {global_size} in groups of {local_size}: {error}") from error
 
 
+class Bound:
+    """A kernel with a grid and arguments of its own, to be launched many times.
+
+    Parameters
+    ----------
+    kernel
+        Its arguments must be declared.
+    global_size, local_size
+        As the kernel is called with.
+    """
+
+    __slots__ = ("_cl", "_global_size", "_kernel", "_local_size", "_types")
+
+    def __init__(self, kernel: Kernel, global_size: tuple[int, ...], local_size: tuple[int, ...] | None) -> None:
+        import pyopencl as cl
+
+        assert kernel.arguments is not None
+        self._cl = despite_cache(lambda: cl.Kernel(kernel.program, kernel.name))
+        self._types = [_TYPES[kind] for kind in kernel.arguments]
+        self._kernel, self._global_size, self._local_size = kernel, global_size, local_size
+
+    def set(self, position: int, argument: Any) -> None:
+        """Bind an argument: a Buffer, or a Python number for a scalar."""
+        kind = self._types[position]
+        self._cl.set_arg(position, argument.cl if kind is None else kind(argument))
+
+    def launch(self) -> None:
+        """Launch with the arguments that are bound.
+
+        Raises
+        ------
+        MXNetError
+            When the driver refuses.
+        """
+        import pyopencl as cl
+
+        kernel = self._kernel
+        device = kernel.device
+        with device.lock:
+            try:
+                cl.enqueue_nd_range_kernel(kernel.queue, self._cl, self._global_size, self._local_size)
+            except cl.Error as error:
+                raise MXNetError(f"{device}: launching kernel {kernel.name} over {self._global_size} again: {error}") from error
+            counters.launches += 1
+            device.launched += 1
+            if not device.launched % _MARKER_EVERY:
+                device.throttle()
+
+
 @cache
 def _class_for(arguments: tuple[str, ...]) -> type[Kernel]:
     """Write out the call for these argument types, since a loop over them would cost as much as the launch."""
@@ -128,6 +182,8 @@ def __call__(self, global_size, local_size, {", ".join(names)}):
             self._again(error, global_size, local_size, {", ".join(values)})
         counters.launches += 1
         device.launched += 1
+        if device.listener is not None:
+            device.listener.launched(self, global_size, local_size, ({", ".join(names)},))
         if not device.launched % {_MARKER_EVERY}:
             device.throttle()
 """

@@ -12,7 +12,7 @@ from clnd.errors import MXNetError
 from clnd.opencl.cache import cache_folder, write_whole
 from clnd.opencl.counters import counters
 from clnd.opencl.host import processor
-from clnd.opencl.kernel import Kernel, despite_cache
+from clnd.opencl.kernel import Kernel
 from clnd.opencl.source import dump, render, template_text
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Programs:
         try:
             program = cl._cl._Program(self._device.context, [self._device.cl], [binary])
             program._build(options=self._options, devices=[self._device.cl])
-            kernel = self._take(program, name)
+            kernel = Kernel(self._device, program, name)
         except cl.Error:
             return None  # written by a driver that called itself the same
         counters.loaded += 1
@@ -97,7 +97,7 @@ class Programs:
         program = cl._cl._Program(self._device.context, source)
         try:
             program._build(options=self._options, devices=[self._device.cl])
-            kernel = self._take(program, name)
+            kernel = Kernel(self._device, program, name)
         except cl.Error as error:
             raise MXNetError(
                 f"{self._device}: the driver cannot build kernel {name} of {template}.cl.mako: {error}\n"
@@ -108,11 +108,6 @@ class Programs:
         except cl.Error:
             pass  # a driver that hands out no binaries
         return kernel
-
-    def _take(self, program: Any, name: str) -> Kernel:
-        import pyopencl as cl
-
-        return Kernel(self._device, despite_cache(lambda: cl.Kernel(program, name)), name)
 
 
 def build_log(program: Any, device: Any) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from clnd import engine
-from clnd.engine import Value, dtypes
+from clnd.engine import Value, dtypes, state
 from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, MXNetError, ShapeError
 
@@ -52,8 +52,7 @@ class Generator:
 
     def __init__(self, seed: int = 0, offset: int = 0) -> None:
         self._lock = threading.Lock()
-        self.seed(seed)
-        self._offset = offset
+        self._seed, self._offset = seed if 0 <= seed < 2**64 else seed % 2**64, offset
 
     def seed(self, seed: int) -> None:
         """Start again, from another seed."""
@@ -71,7 +70,7 @@ class Generator:
         with self._lock:
             seed, offset = self._seed, self._offset
             self._offset = (offset - -blocks // TILE * TILE) % 2**64
-        return seed, offset
+        return (seed, offset) if state.tracer is None else state.tracer.drawn(self, blocks, (seed, offset))
 
 
 def _draw(

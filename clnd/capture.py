@@ -1,0 +1,559 @@
+"""Capture: the launches of a function's first call, put into the queue again by the later ones without rebuilding records.
+
+While a call is watched, the devices tell which kernels they launch and which buffers they give out, and the arrays that the function
+reaches tell which buffers they hold. A buffer is then one of three things. It is *given*: an array that was there before holds it, and at
+every later call it is whatever buffer that array has by then. It is *left*: an array that the function returned or wrote holds it in the
+end, so every call makes a new one. Or it is *between*, and the capture keeps one for good, shared by all that are not used at one time.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from clnd import engine
+from clnd.engine import Value, state
+from clnd.engine.layout import Layout, compact
+from clnd.opencl import Bound, Buffer, Device, Kernel
+
+from .context import current_context
+from .ndarray import Leaf, NDArray
+
+__all__ = ["Captured", "capture"]
+
+MOST = 16  # captures that one function keeps
+_tracing = threading.RLock()  # one call at a time is watched
+
+
+def capture(function: Callable[..., Any]) -> Captured:
+    """Let later calls of a function put the launches of its first call into the queue again, which costs Python next to nothing.
+
+    The function may do all that arrays do: compute, record, differentiate, and write to arrays, its arguments or others, such as
+    parameters. Results are those of the function itself, to the bit; random numbers advance as they would. There is a capture for every
+    combination of the arguments' shapes, dtypes and devices, of what else is among the arguments, and of the training mode.
+
+    What a capture cannot do again is found out, and the function is called as it stands: where it reads elements on the host
+    (`if loss.asscalar() > 1:`) or sends some to the device (`nd.array([...])`), where it keeps an array for itself, goes through a graph
+    that was recorded outside, or leaves one behind. `reason` tells which it was. Neither is anything captured while recording, where the
+    tape needs the records, nor with CLND_EAGER=1.
+
+    What the function does beside arrays, such as printing or counting, happens in its first call alone, and the numbers and strings that
+    it found outside its arguments stay what they were: give a learning rate that changes as an array.
+
+    Parameters
+    ----------
+    function : callable
+        Takes arrays, numbers, strings, and lists, tuples and dicts of them; returns the like.
+
+    Returns
+    -------
+    Captured
+        To be called in its place.
+
+    Examples
+    --------
+    >>> import clnd as mx
+    >>> from clnd import nd, autograd
+    >>> w = nd.array([1.0, 2.0])
+    >>> w.attach_grad()
+    >>> @mx.capture
+    ... def step(x, rate):
+    ...     with autograd.record():
+    ...         loss = ((w * x - 1) ** 2).sum()
+    ...     loss.backward()
+    ...     w[:] = w - rate * w.grad
+    ...     return loss
+    >>> [step(nd.array([1.0, 1.0]), nd.array([0.25])).asscalar() for _ in range(3)]
+    [np.float32(1.0), np.float32(0.25), np.float32(0.0625)]
+    >>> step.replays
+    2
+    """
+    return Captured(function)
+
+
+class Captured:
+    """A function whose calls are captured: see `capture`.
+
+    Attributes
+    ----------
+    replays : int
+        How many calls were not calls of the function.
+    reason : str or None
+        Why the last call could not be captured.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.replays = 0
+        self.reason: str | None = None
+        self._known: OrderedDict[Any, Recording | str] = OrderedDict()
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, or do again what it did."""
+        if state.recording or state.eager or state.tracer is not None:
+            return self.function(*args, **kwargs)
+        given = Given((args, kwargs))
+        if given.key is None:
+            return self._plainly("an argument is neither an array nor a number, string, list, tuple or dict", args, kwargs)
+        known = self._known.get(given.key)
+        if isinstance(known, str):
+            return self._plainly(known, args, kwargs)
+        if known is not None:
+            with engine.lock:
+                buffers = known.buffers(given.arrays)
+                if buffers is not None:
+                    result = known.replay(buffers, given.arrays)
+                    given.write_through()
+                    self.replays += 1
+                    self._known.move_to_end(given.key)
+                    return result
+        return self._trace(given)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method: each object has captures of its own."""
+        if instance is None:
+            return self
+        bound = Captured(functools.partial(self.function, instance))
+        functools.update_wrapper(bound, self.function)
+        setattr(instance, self.function.__name__, bound)  # found there from now on
+        return bound
+
+    def _plainly(self, reason: str, args: Any, kwargs: Any) -> Any:
+        self.reason = reason
+        return self.function(*args, **kwargs)
+
+    def _trace(self, given: Given) -> Any:
+        args, kwargs = given.filled()
+        with _traced(given.arrays) as tracer:
+            result = self.function(*args, **kwargs)
+            recording = tracer.recording(result, given)
+        given.write_through()
+        self.reason = recording if isinstance(recording, str) else None
+        self._known[given.key] = recording
+        if len(self._known) > MOST:
+            self._known.popitem(last=False)
+        return result
+
+
+class Given:
+    """The arguments of a call.
+
+    Attributes
+    ----------
+    arrays : list of NDArray
+        The arrays among them, and their gradients. Views are stood in for by arrays of their own.
+    key : tuple or None
+        What a capture depends on; None if there cannot be one.
+    """
+
+    def __init__(self, arguments: Any) -> None:
+        self.arrays: list[NDArray] = []
+        self._arguments = arguments
+        self._stand_ins: list[tuple[NDArray, NDArray, Value]] = []
+        self._filled: dict[int, NDArray] = {}
+        key = self._read(arguments)
+        self.arrays += [array._leaf.gradient for array in self.arrays if array._leaf is not None]
+        self.key = None if key is None else (key, state.training, current_context())
+
+    def _read(self, x: Any) -> Any:
+        if isinstance(x, NDArray):
+            if id(x) not in self._filled:
+                self._filled[id(x)] = self._array(x)
+                self.arrays.append(self._filled[id(x)])
+            array = self._filled[id(x)]
+            number = next(i for i, known in enumerate(self.arrays) if known is array)
+            value = array._own
+            return number, value.shape, value.dtype, value.device, array.context, None if array._leaf is None else array._leaf.req
+        if isinstance(x, (list, tuple)):
+            parts = [self._read(y) for y in x]
+            return None if None in parts else (type(x), *parts)
+        if isinstance(x, dict):
+            parts = [self._read(y) for y in x.values()]
+            return None if None in parts else (dict, tuple(x), *parts)
+        try:
+            hash(x)
+        except TypeError:
+            return None
+        return type(x), repr(x) if isinstance(x, float) else x
+
+    def _array(self, x: NDArray) -> NDArray:
+        value = engine.ready(x.value)
+        if x._base is None and value.offset == 0 and engine.is_compact(value.layout):
+            return x
+        if value.record is not None and value.record.traced:
+            return x  # it has a place in a graph: see Tracer.recording
+        if x._base is None:
+            x.replace(engine.copied(value))
+            return x
+        value = engine.copied(value) if value.offset or not engine.is_compact(value.layout) else value.twin()
+        other = NDArray(value, x.context)
+        self._stand_ins.append((x, other, value))
+        return other
+
+    def filled(self) -> Any:
+        """The arguments, with what stands in for views."""
+
+        def fill(x: Any) -> Any:
+            if isinstance(x, NDArray):
+                return self._filled[id(x)]
+            if isinstance(x, (list, tuple)):
+                parts = [fill(y) for y in x]
+                return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
+            return {name: fill(y) for name, y in x.items()} if isinstance(x, dict) else x
+
+        return fill(self._arguments)
+
+    def write_through(self) -> None:
+        """Write to views what was written to what stood in for them."""
+        for view, other, before in self._stand_ins:
+            if other._own is not before:
+                view._write(other._own)
+
+
+class Found(NamedTuple):
+    """Where an array's elements lie: in which buffer (by number; None where there are no elements), and how."""
+
+    buffer: int | None
+    layout: Layout
+    dtype: Any
+    device: Any
+
+
+class Source(NamedTuple):
+    """An array that was there before the call."""
+
+    where: int | weakref.ref[NDArray]  # among the arguments, or elsewhere
+    leaf: Leaf | None
+    found: Found
+
+
+class Target(NamedTuple):
+    """An array that the call left: one of the sources, or a new one in a context."""
+
+    source: int | None
+    context: Any
+    found: Found
+
+
+class Place(int):
+    """A number that tells a launch where in a stream of random bits it begins: another one at the next call."""
+
+    draw: int
+    word: int
+
+
+class Number(int):
+    """The number of a buffer, among a kernel's arguments."""
+
+
+class Seen(NamedTuple):
+    """A buffer: known by its weak reference, so that watching keeps none alive."""
+
+    reference: weakref.ref[Buffer]
+    size: int
+    device: Device
+    made: bool  # during the call?
+
+
+@contextmanager
+def _traced(arrays: Sequence[NDArray]) -> Iterator[Tracer]:
+    """Watch what this thread does within the block."""
+    with _tracing:
+        engine.launch_due()
+        tracer = Tracer(arrays)
+        state.tracer = Device.listener = tracer
+        try:
+            yield tracer
+        finally:
+            state.tracer = Device.listener = None
+
+
+class Tracer:
+    """What one call does."""
+
+    def __init__(self, arguments: Sequence[NDArray]) -> None:
+        self.reason: str | None = None
+        self.launches: list[tuple[Kernel, Any, Any, list[Any]]] = []
+        self.draws: list[tuple[Any, int]] = []
+        self.buffers: list[Seen] = []
+        self.overwritten: set[int] = set()
+        self._thread, self._begin = threading.get_ident(), engine.next_order()
+        self._numbers: dict[int, int] = {}
+        self._met: dict[int, tuple[weakref.ref[NDArray], Source | None]] = {}
+        self._paused = False
+        self._handles: list[weakref.ref[NDArray]] = []
+        for position, handle in enumerate(arguments):
+            self.meets(handle, position)
+
+    def _listens(self) -> bool:
+        return not self._paused and threading.get_ident() == self._thread
+
+    # What the devices tell.
+
+    def allocated(self, buffer: Buffer) -> None:
+        """A device has given out a buffer."""
+        if self._listens():
+            self._number(buffer, made=True)
+
+    def launched(self, kernel: Kernel, global_size: Any, local_size: Any, arguments: tuple[Any, ...]) -> None:
+        """A device was given a kernel to run."""
+        if self._listens():
+            given = [Number(self._number(x)) if isinstance(x, Buffer) else x for x in arguments]
+            self.launches.append((kernel, global_size, local_size, given))
+
+    def crossed(self, what: str) -> None:
+        """Elements went between host and device."""
+        if self._listens():
+            self.refuse(what)
+
+    # What arrays and generators tell.
+
+    def meets(self, handle: NDArray, position: int | None = None) -> None:
+        """The function reaches an array, or is about to write it."""
+        reference = weakref.ref(handle)
+        if id(reference) in self._met:
+            return
+        value, source = handle._own, None
+        if value.strides is None and (value.record is None or value.record.order < self._begin):
+            self._paused = True
+            try:
+                engine.evaluate(value)  # what waited before the call is not of it
+            finally:
+                self._paused = False
+        if value.strides is not None:
+            found = self.found(value)
+            if found.buffer is None or not self.buffers[found.buffer].made:
+                source = Source(reference if position is None else position, handle._leaf, found)
+        self._met[id(reference)] = reference, source
+
+    def makes(self, handle: NDArray) -> None:
+        """An array is made."""
+        self._handles.append(weakref.ref(handle))
+
+    def overwrites(self, buffer: Buffer) -> None:
+        """A part of a buffer is written in place."""
+        self.overwritten.add(self._number(buffer))
+
+    def drawn(self, generator: Any, blocks: int, words: tuple[int, int]) -> tuple[int, int]:
+        """Random bits are taken from a generator. Gives `words` back as numbers that are known again among a launch's arguments."""
+        if type(words[1]) is Place:
+            return words  # taken before, and given on
+        places = Place(words[0]), Place(words[1])
+        for word, place in enumerate(places):
+            place.draw, place.word = len(self.draws), word
+        self.draws.append((generator, blocks))
+        return places
+
+    def refuse(self, reason: str) -> None:
+        """The call cannot be captured."""
+        if self.reason is None:
+            self.reason = f"{reason}, at {engine.describe_site(engine.user_site())}"
+
+    def found(self, value: Value) -> Found:
+        """Where a launched value lies."""
+        return Found(None if value.buffer is None else self._number(value.buffer), value.layout, value.dtype, value.device)
+
+    def _number(self, buffer: Buffer, made: bool = False) -> int:
+        reference = weakref.ref(buffer)
+        number = self._numbers.get(id(reference))
+        if number is None:
+            number = self._numbers[id(reference)] = len(self.buffers)
+            self.buffers.append(Seen(reference, buffer.size, buffer.device, made))
+        return number
+
+    # In the end.
+
+    def recording(self, result: Any, given: Given) -> Recording | str:
+        """What later calls do; or why they cannot."""
+        sources, changed = self._sources()
+        results: list[NDArray] = []
+        structure = _structure(result, results)
+        values = [array.value for array in (*results, *changed)]
+        if structure is None:
+            self.refuse("it returned something else than arrays, numbers, strings, lists, tuples and dicts")
+        elif any(value.record is not None and value.record.traced and not value.record.freed for value in values):
+            self.refuse("it left a recorded graph behind")
+        if self.reason is not None:
+            return self.reason
+        engine.evaluate(*values)
+        numbers = {id(handle): number for number, (handle, _) in enumerate(sources)}
+        targets = [Target(numbers.get(id(array)), array.context, self.found(array.value)) for array in (*results, *changed)]
+        del values
+        known = {target.found.buffer for target in targets} | {source.found.buffer for _, source in sources}
+        self._look_for_strangers(known, results)
+        return self.reason or Recording(self, [source for _, source in sources], targets, len(results), structure)
+
+    def _sources(self) -> tuple[list[tuple[NDArray, Source]], list[NDArray]]:
+        """The arrays that were there before the call and still are, and those of them that were written."""
+        met = [(reference(), source) for reference, source in self._met.values()]
+        sources = [(handle, source) for handle, source in met if handle is not None and source is not None]
+        written = []
+        for handle, source in sources:
+            if handle._base is not None or handle._leaf is not source.leaf:
+                self.refuse("it attached a gradient to an array")
+                break
+            if handle._own.strides is None or self.found(handle._own) != source.found:
+                written.append(handle)
+        return sources, written
+
+    def _look_for_strangers(self, known: set[int | None], results: Sequence[NDArray]) -> None:
+        """Refuse what reads a buffer that no array told of, and what keeps an array or a buffer that it made."""
+        for _, _, _, arguments in self.launches:
+            for x in arguments:
+                if type(x) is Number and not self.buffers[x].made and x not in known:
+                    self.refuse("it goes through a graph that was recorded outside")
+                    return
+        returned = {id(base) for array in results for base in _bases(array)}
+        for last in (False, True):
+            buffers = (seen.reference() for number, seen in enumerate(self.buffers) if seen.made and number not in known)
+            arrays = (array for array in (reference() for reference in self._handles) if id(array) not in returned)
+            if all(x is None for x in (*buffers, *arrays)):
+                return
+            if not last:
+                gc.collect()  # in a cycle it is kept by nobody
+        self.refuse("it keeps an array that it neither returns nor was given")
+
+
+def _bases(array: NDArray | None) -> Iterator[NDArray]:
+    """An array, what it is a view of, and so on."""
+    while array is not None:
+        yield array
+        array = array._base
+
+
+def _structure(x: Any, arrays: list[NDArray]) -> Any:
+    """What makes the like of `x` from other arrays; None if nothing does. Puts its arrays into `arrays`."""
+    if isinstance(x, NDArray):
+        arrays.append(x)
+        return lambda given: next(given)
+    if isinstance(x, (list, tuple)):
+        parts, kind = [_structure(y, arrays) for y in x], type(x)
+        if None in parts:
+            return None
+        if hasattr(x, "_fields"):
+            return lambda given: kind(*[part(given) for part in parts])
+        return lambda given: kind([part(given) for part in parts])
+    if isinstance(x, dict):
+        named = {name: _structure(y, arrays) for name, y in x.items()}
+        return None if None in named.values() else lambda given: {name: part(given) for name, part in named.items()}
+    return (lambda given: x) if x is None or isinstance(x, (bool, int, float, complex, str, bytes)) else None
+
+
+class Recording:
+    """A watched call, ready to be done again."""
+
+    def __init__(self, tracer: Tracer, sources: list[Source], targets: list[Target], results: int, structure: Any) -> None:
+        self._sources, self._targets, self._results, self._structure = sources, targets, results, structure
+        self._draws, self._overwritten = tracer.draws, tracer.overwritten
+        given = {source.found.buffer for source in sources}
+        self._left = [
+            (number, tracer.buffers[number].device, tracer.buffers[number].size)
+            for number in sorted({target.found.buffer for target in targets if target.found.buffer is not None} - given)
+        ]
+        used = {int(x) for *_, arguments in tracer.launches for x in arguments if type(x) is Number}
+        self._used = used | {target.found.buffer for target in targets} | self._overwritten
+        varying = given | {number for number, _, _ in self._left}
+        self._between = _shared(tracer, varying)
+        self._launches: list[tuple[Bound, list[tuple[int, int]], list[tuple[int, int, int]]]] = []
+        for kernel, global_size, local_size, arguments in tracer.launches:
+            bound = Bound(kernel, global_size, local_size)
+            buffers, places = [], []
+            for position, x in enumerate(arguments):
+                if type(x) is Number and x in varying:
+                    buffers.append((position, int(x)))
+                elif type(x) is Place:
+                    places.append((position, x.draw, x.word))
+                else:
+                    bound.set(position, self._between[x] if type(x) is Number else x)
+            self._launches.append((bound, buffers, places))
+
+    @staticmethod
+    def _handle(source: Source, arguments: Sequence[NDArray]) -> NDArray | None:
+        return arguments[source.where] if isinstance(source.where, int) else source.where()
+
+    def buffers(self, arguments: Sequence[NDArray]) -> dict[int, Buffer] | None:
+        """The buffers that are given to this call, by number; None if some array is not as it was when the capture was made."""
+        handles: list[NDArray] = []
+        for source in self._sources:
+            handle = self._handle(source, arguments)
+            if handle is None or handle._base is not None:
+                return None
+            if not isinstance(source.where, int) and handle._leaf is not source.leaf:
+                return None
+            handles.append(handle)
+            if source.found.buffer in self._used:
+                value, wanted = engine.ready(handle._own), source.found
+                if (value.shape, value.dtype, value.device) != (wanted.layout.shape, wanted.dtype, wanted.device):
+                    return None
+                if value.layout != wanted.layout:
+                    if wanted.layout != compact(value.shape):
+                        return None
+                    handle.replace(engine.copied(value))
+                del value
+        for handle, source in zip(handles, self._sources, strict=True):
+            if source.found.buffer in self._overwritten and not engine.held_alone(engine.Slot(handle._own)):
+                if handle._own.layout != compact(handle._own.shape):
+                    return None
+                handle.replace(engine.copied(handle._own))
+        buffers: dict[int, Buffer] = {}
+        for handle, source in zip(handles, self._sources, strict=True):
+            buffer, number = handle._own.buffer, source.found.buffer
+            if number in self._used and number is not None and buffer is not None and buffers.setdefault(number, buffer) is not buffer:
+                return None  # two arrays shared a buffer, and do no more
+        return buffers
+
+    def replay(self, buffers: dict[int, Buffer], arguments: Sequence[NDArray]) -> Any:
+        """Do what the watched call did, with these buffers."""
+        words = [generator.take(blocks) for generator, blocks in self._draws]
+        for left, device, size in self._left:
+            buffers[left] = device.allocate(size)
+        for bound, given, places in self._launches:
+            for position, number in given:
+                bound.set(position, buffers[number])
+            for position, draw, word in places:
+                bound.set(position, words[draw][word])
+            bound.launch()
+        made: list[NDArray] = []
+        for source, context, (place, layout, dtype, on) in self._targets:
+            handle = None if source is None else self._handle(self._sources[source], arguments)
+            if handle is None or len(made) >= self._results:  # new, or written
+                value = Value(layout.shape, dtype, on)
+                if place is not None:
+                    value.place(buffers[place], layout)
+                if handle is None:
+                    handle = NDArray(value, context)
+                else:
+                    handle.replace(value)
+            made.append(handle)
+        return self._structure(iter(made[: self._results]))
+
+
+def _shared(tracer: Tracer, varying: set[int | None]) -> dict[int, Buffer]:
+    """A buffer for each that is only used between: one for several that are not used at one time."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for time, (_, _, _, arguments) in enumerate(tracer.launches):
+        for x in arguments:
+            if type(x) is Number and x not in varying:
+                first.setdefault(int(x), time)
+                last[int(x)] = time
+    result: dict[int, Buffer] = {}
+    free: dict[Any, list[Buffer]] = {}
+    ending: dict[int, list[int]] = {}
+    for number, time in last.items():
+        ending.setdefault(time, []).append(number)
+    for number, time in sorted(first.items(), key=lambda item: item[1]):
+        seen = tracer.buffers[number]
+        for earlier in [t for t in ending if t < time]:
+            for ended in ending.pop(earlier):
+                free.setdefault((tracer.buffers[ended].device, tracer.buffers[ended].size), []).append(result[ended])
+        spare = free.get((seen.device, seen.size))
+        result[number] = spare.pop() if spare else seen.device.allocate(seen.size)
+    return result
