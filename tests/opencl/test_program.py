@@ -91,15 +91,15 @@ def test_a_damaged_cache_costs_time_only(device, reopen, templates, cache, count
 
 def test_a_binary_that_the_driver_refuses_costs_time_only(device, reopen, templates, cache, monkeypatch, counted):
     device.kernel("scale", "scale", addend="0")
-    take = program.Programs._take
+    take = program.Kernel
     refusals = [cl.LogicError(cl._cl._ErrorRecord(msg="", code=cl.status_code.INVALID_BINARY, routine="clBuildProgram"))]
 
-    def refuse_once(self, *args):
+    def refuse_once(*args):
         if refusals:
             raise refusals.pop()
-        return take(self, *args)
+        return take(*args)
 
-    monkeypatch.setattr(program.Programs, "_take", refuse_once)
+    monkeypatch.setattr(program, "Kernel", refuse_once)
     reopen(device).kernel("scale", "scale", addend="0")
     assert counted() == (2, 2, 0)
 
