@@ -270,7 +270,7 @@ class Record:
 
 
 Site = tuple[CodeType, int] | None
-_OWN = __name__.split(".")[0] + "."
+_modules: dict[str, bool] = {}  # is a module of this package, and no example?
 
 
 def user_site() -> Site:
@@ -278,7 +278,10 @@ def user_site() -> Site:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if not (module.startswith(_OWN) and not module.startswith("clnd.examples")) and module != "clnd":
+        own = _modules.get(module)
+        if own is None:
+            own = _modules[module] = (module == "clnd" or module.startswith("clnd.")) and not module.startswith("clnd.examples")
+        if not own:
             return frame.f_code, frame.f_lasti
         frame = frame.f_back
     return None

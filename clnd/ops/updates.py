@@ -5,6 +5,7 @@ A rule is the published one: a plain function of operators, whose result and new
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -24,6 +25,7 @@ Rule: TypeAlias = Callable[..., Updated]
 _NORMS = ("r1", "r2")  # single numbers, whatever shape the weight has
 
 
+@functools.cache
 def arrays_of(rule: Rule) -> tuple[str, ...]:
     """The names of the arrays that a rule takes; the first is the weight."""
     return tuple(p.name for p in inspect.signature(rule).parameters.values() if p.kind is not p.KEYWORD_ONLY)
