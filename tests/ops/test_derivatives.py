@@ -271,6 +271,8 @@ def test_second_derivatives(row: Row, seeded: int) -> None:
         return [x * x for x in (found if isinstance(found, (list, tuple)) else [found])]
 
     for context in CONTEXTS:
+        if not (context.device.traits.fp64 or row.single):
+            continue  # the steps of differences in float32 reach over jumps and kinks
         with engine.eager(True):  # an operator, a kernel: so that the rows share them
             check_gradients(squares, arrays, context, context.device, 2, generator, single=row.single)
 
