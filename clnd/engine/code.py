@@ -46,7 +46,7 @@ class Expression:
         return _LOOPS.search(self.code) is not None
 
 
-_LOOPS = re.compile(r"\b(integer_power|gamma|gammaln|digamma|polygamma)_T\b")
+_LOOPS = re.compile(r"\b(integer_power|modulo|gamma|gammaln|digamma|polygamma)_T\b")
 _LIMITS = {  # the floats that convert to each integer type: above, below, and the one that stands for all others
     "int": ("-2147483648.0f", "2147483648.0f", "-2147483648.0f"),
     "long": ("-9223372036854775808.0f", "9223372036854775808.0f", "-9223372036854775808.0f"),

@@ -14,6 +14,7 @@ from clnd import engine
 from clnd.engine import Expression, Value, dtypes
 from clnd.errors import ShapeError
 
+from .creation import full_like
 from .declare import Elementwise, composed, converted, elementwise, registry, zero
 
 # Integer division: OpenCL leaves division by zero and of the smallest integer by -1 undefined, so neither reaches the device.
@@ -125,13 +126,18 @@ def modulo(lhs: Any, rhs: Any) -> None:
     """
 
 
+def _logarithm(base: Any, like: Value) -> Value:
+    """Of an array, or of a number beside an array."""
+    return registry["log"](base if isinstance(base, Value) else full_like(like, base))
+
+
 @elementwise(
     float="power_T(lhs, rhs)",
     int="integer_power_T(lhs, rhs)",
     uint="integer_power_T(lhs, rhs)",
     grad=(
         lambda dz, lhs, rhs: dz * rhs * registry["power"](lhs, rhs - 1),
-        lambda dz, z, lhs: registry["where"](registry["equal"](z, 0), 0.0, dz * z * registry["log"](lhs)),
+        lambda dz, z, lhs: registry["where"](registry["equal"](z, 0), 0.0, dz * z * _logarithm(lhs, z)),
     ),
     numpy=np.power,
     domain=(0.5, 3.0),

@@ -38,6 +38,8 @@ class Case:
         ... and of what size the numbers were that were rounded, if not that of the result: called as `numpy` is.
     draw : dict
         For arrays that are no data (positions and masks): what draws them, by the array's number.
+    smooth : tuple of int
+        Those of them that are data all the same, but not any: their gradients are checked, too.
     halves : int
         How often the result is rounded on the way if it is float16: each operator that it is composed of does so once.
     gradient : bool
@@ -55,6 +57,7 @@ class Case:
     rounded: float | None = None
     terms: Callable[..., Any] | None = None
     draw: dict[int, Draw] = field(default_factory=dict)
+    smooth: tuple[int, ...] = ()
     halves: int = 1
     gradient: bool = True
     domain: tuple[float, float] | None = None
@@ -72,6 +75,12 @@ class Case:
     def expected(self) -> Callable[..., Any]:
         """What it is compared with."""
         return self.numpy or oracle(self.op)
+
+    @property
+    def moved(self) -> tuple[int, ...]:
+        """The arrays whose gradients are checked, by their numbers."""
+        small = sum(int(np.prod(shape)) for shape in self.shapes) < 1000
+        return tuple(i for i in range(len(self.shapes)) if self.gradient and small and (i not in self.draw or i in self.smooth))
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -19,8 +19,8 @@ def between(low: float, high: float) -> Draw:
 
 
 def shares(generator: np.random.Generator, shape: Any) -> Array:
-    """Positive numbers whose sum along the last axis is 1."""
-    return generator.dirichlet(np.full(shape[-1], 5.0), shape[:-1]).astype("float32")
+    """Numbers whose sum along the last axis is 1, none of them near 0."""
+    return (0.5 / shape[-1] + 0.5 * generator.dirichlet(np.full(shape[-1], 5.0), shape[:-1])).astype("float32")
 
 
 def along(distribution: Callable[..., Array]) -> Callable[..., Array]:
@@ -54,7 +54,7 @@ def density(name: str, function: Callable[..., Array], *draw: Draw, counts: bool
             rounded=24,
             terms=lambda *arrays, is_log: 8 + 0 * along(function)(*arrays),
             draw=dict(enumerate(draw)),
-            gradient=not counts,
+            smooth=tuple(range(counts, len(shapes))),
         )
         for is_log in (False, True)
     ]
@@ -86,7 +86,7 @@ CASES = [
             rounded=24,
             terms=lambda *arrays, is_log: 8 + 0 * dirichlet(*arrays),
             draw={0: shares, 1: positive},
-            gradient=False,  # a sample moved a little off its sum of 1 has no density to compare with
+            smooth=(0, 1),
         )
         for is_log in (False, True)
     ),

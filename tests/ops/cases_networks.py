@@ -277,7 +277,7 @@ def size_of_terms(function: Any) -> Any:
 LAYERS = {"numpy": layer_norm, "rounded": 40, "terms": size_of_terms(layer_norm)}
 NORMALIZATION = [
     *cases("LayerNorm", [(((3, 5), (5,), (5,)), {}), (((0, 3), (3,), (3,)), {})], dtypes=FLOATS, **LAYERS),
-    *cases("LayerNorm", [(((2, 3, 4), (3,), (3,)), {"axis": 1, "eps": 0.1})], dtypes=("float32",), gradient=False, **LAYERS),
+    *cases("LayerNorm", [(((2, 3, 4), (3,), (3,)), {"axis": 1, "eps": 0.1})], dtypes=("float32",), **LAYERS),
     *cases(
         "GroupNorm",
         [(((2, 4, 3), (2,), (2,)), {"num_groups": 2, "eps": 0.1})],
@@ -285,7 +285,6 @@ NORMALIZATION = [
         dtypes=("float32",),
         rounded=40,
         terms=size_of_terms(group_norm),
-        gradient=False,
     ),
     *cases(
         "InstanceNorm",
@@ -294,14 +293,13 @@ NORMALIZATION = [
         dtypes=("float32",),
         rounded=40,
         terms=size_of_terms(instance_norm),
-        gradient=False,
     ),
     *[
-        Case("L2Normalization", ((2, 3, 4),), {"mode": mode}, l2_normalization, ("float32",), rounded=24, gradient=mode == "instance")
+        Case("L2Normalization", ((2, 3, 4),), {"mode": mode}, l2_normalization, ("float32",), rounded=24)
         for mode in ("instance", "channel", "spatial")
     ],
     *cases("LRN", [(((2, 4, 2, 3),), {"nsize": 3, "alpha": 0.5, "beta": 0.6, "knorm": 1.5})], numpy=lrn, dtypes=("float32",), rounded=48),
-    *cases("LRN", [(((1, 2, 2, 2),), {"nsize": 5})], numpy=lrn, dtypes=("float32",), rounded=48, gradient=False),
+    *cases("LRN", [(((1, 2, 2, 2),), {"nsize": 5})], numpy=lrn, dtypes=("float32",), rounded=48),
 ]
 
 # --- others ---
@@ -363,7 +361,6 @@ OTHERS = [
             lambda data, mode: softmin(-data, -1 if mode == "instance" else 1),
             ("float32",),
             rounded=48,
-            gradient=False,
         )
         for mode in ("instance", "channel")
     ],

@@ -200,7 +200,8 @@ def draw(case: Case, dtype: np.dtype[Any], generator: np.random.Generator) -> li
             array = generator.uniform(*case.interval, shape)
         else:
             array = generator.integers(-9 if dtype.kind == "i" else 0, 2 if dtype.kind == "b" else 10, shape)
-        arrays.append(np.asarray(array) if position in case.draw else np.asarray(array).astype(dtype))
+        data = position not in case.draw or position in case.smooth
+        arrays.append(np.asarray(array).astype(dtype) if data else np.asarray(array))
     return arrays
 
 
@@ -243,7 +244,9 @@ def judge_case(case: Case, dtype: np.dtype[Any], arrays: Sequence[Array], got: A
     """Say what is wrong with a call's result, if anything is."""
     result = result_of(case, dtype)
     rounded = case.rounded is not None and result.kind == "f"
-    given = [array.astype(wide(result)) if rounded and i not in case.draw else array for i, array in enumerate(arrays)]
+    given = [
+        array.astype(wide(result)) if rounded and (i not in case.draw or i in case.smooth) else array for i, array in enumerate(arrays)
+    ]
     allowed: Any = 0.0
     with np.errstate(all="ignore"):
         exact = np.asarray(case.expected(*given, **oracle_attributes(case)))

@@ -20,14 +20,14 @@ COUNT = 12  # numbers at which the gradients of an elementwise operator are chec
 Function = Callable[[Sequence[NDArray]], list[NDArray]]
 
 
-def precision(device: Any) -> tuple[np.dtype[Any], float, float]:
-    """What gradients are checked in, with which step, and how far off they may be.
+def precision(device: Any, single: bool = False) -> tuple[np.dtype[Any], float, float]:
+    """What gradients are checked in, with which step, and how far off they may be; with `single` all that is for float32.
 
     The four-point difference is off by step**4 / 30 of the fifth derivative, and by the roundings of the function divided by the step:
     2e-15 and 5e-13 in float64; 3e-8 and 4e-6 in float32, for functions and derivatives of size 1. The bounds leave room for the larger
     fifth derivatives, of size 1e5, that some functions have near the ends of their domains, and for functions off by 16 ulps.
     """
-    if device.traits.fp64:
+    if device.traits.fp64 and not single:
         return np.dtype(np.float64), 2.0**-11, 1e-7
     return np.dtype(np.float32), 2.0**-5, 1e-2
 
@@ -58,14 +58,20 @@ def backwards(function: Function, arguments: Sequence[NDArray], weights: Sequenc
 
 
 def check_gradients(
-    function: Function, arrays: Sequence[Array], context: Any, device: Any, order: int, generator: np.random.Generator
+    function: Function,
+    arrays: Sequence[Array],
+    context: Any,
+    device: Any,
+    order: int,
+    generator: np.random.Generator,
+    single: bool = False,
 ) -> None:
     """Compare the gradients of a function, up to `order`, with differences in a random direction for each argument.
 
     From the second order on the function is the gradient of the one before, of which the weights are arguments, too (as in
     HIPS/autograd's `check_grads`). So even a linear function has a second order: what its gradient does to its weights.
     """
-    dtype, step, bound = precision(device)
+    dtype, step, bound = precision(device, single)
     arrays = [array.astype(dtype) for array in arrays]
 
     def values(at: Sequence[Array]) -> list[Array]:
@@ -92,7 +98,13 @@ def check_gradients(
         n = len(arrays)
         try:
             check_gradients(
-                lambda both: backwards(function, both[:n], both[n:]), [*arrays, *weights], context, device, order - 1, generator
+                lambda both: backwards(function, both[:n], both[n:]),
+                [*arrays, *weights],
+                context,
+                device,
+                order - 1,
+                generator,
+                single,
             )
         except AssertionError as error:
             raise AssertionError(str(error).replace("order ", "order 1 + ", 1)) from None
@@ -101,13 +113,16 @@ def check_gradients(
 def check_case_gradients(case: Case, context: Any, device: Any, generator: np.random.Generator, order: int = 2) -> None:
     """Compare the gradients of a call with differences; from the second order on those of the square of its result."""
     dtype, _, _ = precision(device)
-    fixed = {i: on(device, case.draw[i](generator, shape)) for i, shape in enumerate(case.shapes) if i in case.draw}
+    drawn = {i: case.draw[i](generator, shape) for i, shape in enumerate(case.shapes) if i in case.draw}
+    fixed = {i: on(device, array) for i, array in drawn.items() if i not in case.smooth}
     low, high = case.interval
-    total = sum(int(np.prod(shape)) for i, shape in enumerate(case.shapes) if i not in fixed)
+    total = sum(int(np.prod(shape)) for i, shape in enumerate(case.shapes) if i not in drawn)
     points = distinct(total, low, high, generator)
     arrays = []
     for i, shape in enumerate(case.shapes):
-        if i not in fixed:
+        if i in case.smooth:
+            arrays.append(drawn[i].astype(dtype))
+        elif i not in fixed:
             size = int(np.prod(shape))
             arrays.append(points[:size].reshape(shape).astype(dtype))
             points = points[size:]

@@ -9,7 +9,6 @@ import clnd as mx
 from clnd import autograd, nd
 from measures import CONTEXTS
 from ops.checks import dtypes_of
-from ops.gradients import check_gradients
 
 portability = pytest.mark.portability
 linalg = nd.linalg
@@ -129,28 +128,6 @@ def test_eigenvalues_of_special_matrices(context):
 
 
 # Derivatives.
-
-FUNCTIONS = {
-    "potrf": lambda x: [linalg.potrf(linalg.syrk(x) + nd.ones_like(x))],
-    "potrf of the upper triangle": lambda x: [linalg.potrf(linalg.syrk(x), lower=False)],
-    "potri": lambda x: [linalg.potri(x)],
-    "trsm": lambda x, b: [linalg.trsm(x, b, alpha=2)],
-    "trsm of an upper triangle": lambda x, b: [linalg.trsm(x, nd.swapaxes(b, 1, 2), rightside=True, lower=False, transpose=True)],
-    "gelqf": lambda x: linalg.gelqf(nd.concat(x, nd.sin(x), dim=2)),
-    "syevd": lambda x: linalg.syevd(x + nd.swapaxes(x, 1, 2)),
-    "inverse": lambda x: [linalg.inverse(x)],
-    "det": lambda x: [linalg.det(x)],
-    "slogdet": lambda x: linalg.slogdet(x)[1:],
-}
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_derivatives(name, context, generator):
-    function = FUNCTIONS[name]
-    x = generator.uniform(-0.3, 0.3, (2, 3, 3)) + np.diag([1.5, 2.5, 4])
-    arrays = [x, generator.uniform(-1, 1, (2, 3, 2))][: function.__code__.co_argcount]
-    check_gradients(lambda given: list(function(*given)), arrays, context, context.device, 1, generator)
-    check_gradients(lambda given: [y * y for y in function(*given)], arrays, context, context.device, 2, generator)
 
 
 def test_derivatives_of_large_matrices(context, generator):

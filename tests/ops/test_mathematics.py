@@ -16,6 +16,7 @@ from clnd.engine import dtypes
 from clnd.errors import DTypeError
 from clnd.ndarray import NDArray
 from clnd.ops import registry
+from ops.table import oracle
 
 SIZE = 200_000  # random bit patterns for each function
 
@@ -197,6 +198,23 @@ def test_float32_within_four_ulp_of_float64_everywhere(name, device, seeded):
     if name == "rsqrt" and bound < 10:
         exact[x == 0] = np.copysign(np.inf, x[x == 0])
     check(x, computed(device, name, x), exact, bound)
+
+
+@pytest.mark.portability
+@pytest.mark.parametrize(
+    ("name", "bound"), [(name, 0.5) for name in ("add", "divide", "modulo", "multiply")] + [("hypot", 4), ("power", 4)]
+)
+def test_float32_of_two_arrays_within_four_ulp(name, bound, device, seeded):
+    generator = np.random.default_rng(seeded)
+    x, usual = patterns(generator, np.float32), generator.uniform(-9, 9, (2, SIZE // 2)).astype(np.float32)
+    x, y = np.concatenate([x, usual[0]]), np.concatenate([generator.permutation(x), usual[1]])
+    with np.errstate(all="ignore"):
+        exact = oracle(registry[name])(x.astype(np.float64), y.astype(np.float64))
+    if not keeps_denormals(device):
+        normal = ~np.logical_or.reduce([(abs(each) < 1.2e-38) & (each != 0) for each in (x, y, exact)])
+        x, y, exact = x[normal], y[normal], exact[normal]
+    got = engine.to_numpy(registry[name](engine.from_numpy(x, device), engine.from_numpy(y, device)))
+    check(x, got, exact, bound)
 
 
 @pytest.mark.portability

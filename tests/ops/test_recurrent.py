@@ -137,17 +137,6 @@ def test_cells_within_bounds(generator):
     assert not np.isnan(nd.RNN(*map(nd.array, arrays), **attributes, **bounds, lstm_state_clip_nan=True)[2].asnumpy()).any()
 
 
-@pytest.mark.parametrize(("mode", "order", "layers"), [("lstm", 1, 2), ("gru", 2, 1)])
-def test_derivatives(mode, order, layers, context, generator):
-    arrays = drawn(generator, mode, layers, layers)
-    arrays = [array[:2, :2] if i == 0 else array[:, :2] if i > 1 else array for i, array in enumerate(arrays)]
-
-    def function(arguments):
-        return nd.RNN(*arguments, state_size=SIZE, num_layers=layers, mode=mode, bidirectional=layers == 2, state_outputs=True)
-
-    check_gradients(function, arrays, context, context.device, order, generator)
-
-
 def test_dropout_between_layers_in_training_only(generator):
     data, parameters, state = map(nd.array, drawn(generator, "rnn_relu", 2))
     parameters[:] = 0

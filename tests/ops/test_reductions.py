@@ -10,7 +10,6 @@ from clnd import autograd, nd
 from clnd.ndarray import NDArray
 from measures import CONTEXTS
 from ops.checks import dtypes_of
-from ops.gradients import check_gradients
 
 portability = pytest.mark.portability
 INF, NAN = np.inf, np.nan
@@ -41,20 +40,6 @@ def test_moments_of_other_dtypes():
     assert (mean.dtype, mean.asscalar(), variance.asscalar()) == (np.float16, 60000, 0)
     mean, variance = nd.moments(nd.array([1, 2, 6], dtype="int32"), axes=0)
     assert (mean.dtype, mean.asscalar(), variance.asscalar()) == (np.int32, 3, 4)
-
-
-@pytest.mark.parametrize("axes", [None, 1])
-def test_derivatives_of_moments(axes, context):
-    def function(arguments):
-        return nd.moments(*arguments, axes=axes)
-
-    def squared(arguments):
-        return [x * x for x in function(arguments)]
-
-    generator = np.random.default_rng(0)
-    x = generator.uniform(-1, 1, (3, 4))
-    check_gradients(function, [x], context, context.device, 1, generator)
-    check_gradients(squared, [x], context, context.device, 2, generator)
 
 
 def test_results_go_into_out():

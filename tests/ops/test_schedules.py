@@ -1,0 +1,109 @@
+"""Every template as a GPU would run it, and those of vectors for one lane and for sixteen: values and first derivatives, on any device."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+import clnd as mx
+from clnd import engine
+from clnd.ndarray import NDArray
+from clnd.opencl import Device
+from clnd.opencl.source import template_folder
+from clnd.ops import registry
+from clnd.ops.random import Generator
+from ops.case import Case
+from ops.cases import CASES
+from ops.checks import check_case, on, read
+from ops.gradients import check_case_gradients, check_gradients
+from ops.test_derivatives import ROWS, Row
+
+# An operator or two for each template, so that its kernels run forward and, where there is a way, backward.
+VECTORS = ("sum", "max", "softmax", "cumsum", "dot", "batch_dot", "take", "add_at", "concat", "im2col", "col2im", "Pooling")
+OTHERS = (
+    *("prod", "argmax", "counts", "pick", "put", "sort", "topk", "take_places", "put_places", "arange_like", "boolean_mask"),
+    *("Convolution", "Deconvolution", "Correlation", "BilinearSampler", "ROIPooling", "ROIAlign", "box_nms", "nms_order"),
+    *("fourier", "fft", "ctc_paths", "ctc_flow", "CTCLoss"),
+)
+FACTORIZATIONS = [row for row in ROWS if row.name.startswith("linalg_")]
+EACH = 2  # cases of an operator at most
+
+
+def chosen(operator: str) -> list[Case]:
+    """Cases that are neither large nor empty."""
+    small = [case for case in CASES if case.operator == operator and "float32" in case.dtypes]
+    sizes = [[int(np.prod(shape)) for shape in case.shapes] for case in small]
+    return [case for case, some in zip(small, sizes, strict=True) if min(some) and sum(some) < 3000][:EACH]
+
+
+def forced(schedule: Literal["cpu", "gpu"], lanes: int) -> Device:
+    """The device that there is, to be used like this."""
+    given = mx.cpu().device
+    device = Device(given.cl, given.name, schedule, 0)
+    device.traits = dataclasses.replace(device.traits, lanes=lanes)
+    device._given["lanes"] = lanes
+    return device
+
+
+def check_operators(operators: Sequence[str], device: Device, generator: np.random.Generator) -> None:
+    for case in (case for operator in operators for case in chosen(operator)):
+        check_case(case, np.dtype(np.float32), device, generator)
+        if case.moved:
+            check_case_gradients(case, mx.cpu(), device, generator, order=1)
+
+
+def check_row(row: Row, device: Device, generator: np.random.Generator) -> None:
+    arrays = [each(generator) if callable(each) else generator.uniform(-1, 1, each) for each in row.drawn]
+
+    def results(on_device: Device) -> list[Any]:
+        found = row.function(*(NDArray(engine.from_numpy(array.astype(np.float32), on_device), mx.cpu()) for array in arrays))
+        return [x.asnumpy() for x in (found if isinstance(found, list) else [found])]
+
+    for got, expected in zip(results(device), results(mx.cpu().device), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+    def function(arguments: Any) -> list[NDArray]:
+        found = row.function(*arguments)
+        return found if isinstance(found, list) else [found]
+
+    check_gradients(function, arrays, mx.cpu(), device, 1, generator)
+
+
+@pytest.mark.portability
+def test_every_template_as_a_gpu_runs_it(seeded: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    device, generator, used = forced("gpu", 1), np.random.default_rng(seeded), set()
+    plain = device.kernel
+
+    def kernel(template: str, *args: Any, **more: Any) -> Any:
+        used.add(template)
+        return plain(template, *args, **more)
+
+    monkeypatch.setattr(device, "kernel", kernel)
+    with engine.eager(True):  # an operator, a kernel: so that they are few
+        check_operators([*VECTORS, *OTHERS], device, generator)
+        for row in FACTORIZATIONS:
+            check_row(row, device, generator)
+    for name in ("random_normal", "sample_gamma"):
+        np.testing.assert_allclose(numbers(name, device), numbers(name, mx.cpu().device), rtol=1e-5)
+    # The last are parts of others.
+    assert {file.name.split(".")[0] for file in template_folder().glob("*.mako")} - used == {"common", "functions", "philox"}
+
+
+@pytest.mark.parametrize("lanes", [1, 16])
+def test_vectors_of_other_widths(lanes: int, seeded: int) -> None:
+    with engine.eager(True):
+        check_operators(VECTORS, forced("cpu", lanes), np.random.default_rng(seeded))
+
+
+def numbers(name: str, device: Device) -> Any:
+    """A few thousand random numbers."""
+    if name == "random_normal":
+        drawn = registry[name](loc=0, scale=1, shape=(3000,), dtype=np.dtype(np.float32), device=device, generator=Generator(5))
+    else:
+        parameters = [on(device, np.full((2,), 1.5, np.float32)) for _ in range(2)]
+        drawn = registry[name](*parameters, shape=(1500,), generator=Generator(5))
+    return read(drawn)
