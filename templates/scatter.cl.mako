@@ -51,7 +51,7 @@ __kernel void ${name}(
     long first = min(end, begin + part * share), last = min(end, first + share);
     while (first < last && first > begin && indices[order[first]] == indices[order[first - 1]]) first++;
     while (first < last && last < end && indices[order[last]] == indices[order[last - 1]]) last++;
-% for width, condition, left in ([(lanes, "piece < whole", f"piece * {lanes}")] if lanes > 1 else []) + [(1, "piece >= whole", f"whole * {lanes} + piece - whole")]:
+% for width, condition, left in [(lanes, "piece < whole", f"piece * {lanes}")] + ([(1, "piece >= whole", f"whole * {lanes} + piece - whole")] if lanes > 1 else []):
 <%
     kind = storage if width == 1 else f"{storage}{width}"
     load = (lambda at: f"load_{storage}({at}, {width})") if width > 1 else (lambda at: f"*({at})")
