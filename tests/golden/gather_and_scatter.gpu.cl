@@ -136,9 +136,9 @@ __kernel void add_at__float32(
     long first = min(end, begin + part * share), last = min(end, first + share);
     while (first < last && first > begin && indices[order[first]] == indices[order[first - 1]]) first++;
     while (first < last && last < end && indices[order[last]] == indices[order[last - 1]]) last++;
-    for (long j = piece >= whole ? first : last; j < last; j++) {
-        __global float *total = out + (o * n + indices[order[j]]) * inner + whole * 1 + piece - whole;
-        const float more = *(data + data_start + (o * picked + order[j]) * inner + whole * 1 + piece - whole);
+    for (long j = piece < whole ? first : last; j < last; j++) {
+        __global float *total = out + (o * n + indices[order[j]]) * inner + piece * 1;
+        const float more = *(data + data_start + (o * picked + order[j]) * inner + piece * 1);
         const float old = *(total);
         const float sum = old + more;
         *total = sum;
