@@ -96,9 +96,38 @@ ${lanewise("integer_power", T, element, lanes, 2)}\
 
 ## Functions of OpenCL C that PoCL has wrong for vectors of doubles: there they are called for each lane.
 
-## Vectors of doubles: never ends where one divisor is infinite.
+## Remainder of the truncated quotient, exact. Vectors of doubles: PoCL's never ends where one divisor is infinite.
+## Floats: PoCL's calls a function for each lane, and Mesa's takes a round of a loop for each bit of the quotient.
 <%def name="remainder(T, element, lanes)">\
+% if element == "double":
 ${sound_for_doubles("remainder", "fmod", T, element, lanes)}\
+% else:
+<% I = T.replace("float", "int") %>\
+// x modulo y for x / y < 2^19: a quotient that is off by less than 1/6 rounds to one with which the product and the difference are exact.
+inline ${T} remainder_near_${T}(${T} x, ${T} y)
+{
+    const ${T} rest = fma(-rint(x / y), y, x);
+    return x < y ? x : rest < 0 ? rest + y : rest;
+}
+
+inline ${T} remainder_${T}(${T} x, ${T} y)
+{
+    const ${T} size = fabs(y);
+    ${T} rest = fabs(x);
+    const ${I} none = (rest < INFINITY) == 0 | (size > 0) == 0, far = (rest / size >= 0x1p19f) & (none == 0);
+    if (${"far" if lanes == 1 else "any(far)"}) {
+        // From the highest bits of the quotient on, 19 of them a step, three steps a round.
+        ${I} power = ilogb(far ? rest : (${T})(1)) - ilogb(far ? size : (${T})(1)) - 18;
+        while (${"power > 0" if lanes == 1 else "any(power > 0)"}) {
+% for _ in range(3):
+            rest = power > 0 ? remainder_near_${T}(rest, ldexp(size, max(power, 0))) : rest;
+            power -= 19;
+% endfor
+        }
+    }
+    return none ? (${T})(NAN) : copysign(remainder_near_${T}(rest, size), x);
+}
+% endif
 </%def>
 
 <%def name="modulo(T, element, lanes)">\

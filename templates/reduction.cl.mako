@@ -141,7 +141,7 @@ ${common.unravel("from", "k", "n", dims, index)}\
 ${element()}\
             ${T} counted = value;
 % if lanes > 1:
-            // One by one: for vectors of long, llvmpipe gets a choice by a comparison of vectors wrong.
+            // One by one: Mesa has comparisons of widened ints wrong, and so a choice between vectors of long by a comparison of ints.
             if (count < ${lanes})
                 for (int lane = count; lane < ${lanes}; lane++) ((${compute} *)&counted)[lane] = ${identity};
 % endif

@@ -4,6 +4,7 @@
 ##     "resample_back"     out[plane, y, x] += sum over all of        wy wx dz[r, c, h, w]
 ##     "resample_weights"  out[r, h, w, k]   = sum over c, i of dz[r, c, h, w] wx data[plane, y at k, x]
 ## A row, column or image that does not exist counts as zeros. A launch does `lower` to `upper` of the outermost sum, and adds to what the one before left.
+## Numbers out of lists stay ints: Mesa has comparisons of widened ones with constants wrong (see `_widened` in engine/code.py).
 <%namespace name="common" file="common.cl.mako"/>\
 <%
     weighs = {"resample": ("wy", "wx"), "resample_back": ("wy", "wx"), "resample_weights": ("wx",)}[step]
@@ -53,17 +54,17 @@ ${table("int", "x")}\
     const long size = regions * channels * height * width;
 ${common.each_position("at", "size", "long", schedule)} {
         const long w = at % width, h = at / width % height, c = at / (width * height) % channels, r = at / (width * height * channels);
-        const long image = batch[batch_start + r];
+        const int image = batch[batch_start + r];
         if (lower == 0) out[at] = 0;
         if (image < 0 || image >= images) continue;
         __global const ${storage} *plane = data + data_start + (image * planes + c * section_c + h * section_h + w * section_w) * rows * columns;
         ${storage} sum = out[at];
         for (long j = lower; j < upper; j++) {
-            const long top = ${entry("y", "j")};
+            const int top = ${entry("y", "j")};
             if (top < 0 || top >= rows) continue;
             ${storage} line = 0;
             for (long i = 0; i < many_x; i++) {
-                const long left = ${entry("x", "i")};
+                const int left = ${entry("x", "i")};
                 if (left >= 0 && left < columns) line += ${entry("wx", "i")} * plane[top * row + left * column];
             }
             sum += ${entry("wy", "j")} * line;
@@ -85,11 +86,11 @@ ${common.each_position("at", "size", "long", schedule)} {
         if (batch[batch_start + r] != image || section != h * section_h + w * section_w) continue;
         const ${storage} share = dz[dz_start + ((r * channels + c) * height + h) * width + w];
         for (long j = 0; j < many_y; j++) {
-            const long top = ${entry("y", "j")};
+            const int top = ${entry("y", "j")};
             if (top < from || top >= to) continue;
             const ${storage} line = share * ${entry("wy", "j")};
             for (long i = 0; i < many_x; i++) {
-                const long left = ${entry("x", "i")};
+                const int left = ${entry("x", "i")};
                 if (left >= 0 && left < columns) plane[top * row + left * column] += line * ${entry("wx", "i")};
             }
         }
@@ -98,17 +99,17 @@ ${common.each_position("at", "size", "long", schedule)} {
     const long size = regions * height * width * many_y;
 ${common.each_position("at", "size", "long", schedule)} {
         const long k = at % many_y, w = at / many_y % width, h = at / (many_y * width) % height, r = at / (many_y * width * height);
-        const long image = batch[batch_start + r];
+        const int image = batch[batch_start + r];
         if (lower == 0) out[at] = 0;
         if (image < 0 || image >= images) continue;
         ${storage} sum = out[at];
         for (long c = lower; c < upper; c++) {
-            const long top = ${entry("y", "k")};
+            const int top = ${entry("y", "k")};
             if (top < 0 || top >= rows) continue;
             __global const ${storage} *plane = data + data_start + (image * planes + c * section_c + h * section_h + w * section_w) * rows * columns;
             ${storage} line = 0;
             for (long i = 0; i < many_x; i++) {
-                const long left = ${entry("x", "i")};
+                const int left = ${entry("x", "i")};
                 if (left >= 0 && left < columns) line += ${entry("wx", "i")} * plane[top * row + left * column];
             }
             sum += dz[dz_start + ((r * channels + c) * height + h) * width + w] * line;

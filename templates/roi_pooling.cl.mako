@@ -24,7 +24,7 @@ __kernel void ${name}(
     const long size = regions * channels * height * width;
 ${common.each_position("at", "size", "long", schedule)} {
         const long w = at % width, h = at / width % height, c = at / (width * height) % channels, r = at / (width * height * channels);
-        const long image = batch[batch_start + r];
+        const int image = batch[batch_start + r];
         if (lower == 0) place[at] = place[size + at] = -1;
         if (image < 0 || image >= images) continue;
         __global const int *bound = bounds + bounds_start + 4 * r;

@@ -46,7 +46,7 @@ class Expression:
         return _LOOPS.search(self.code) is not None
 
 
-_LOOPS = re.compile(r"\b(integer_power|modulo|gamma|gammaln|digamma|polygamma)_T\b")
+_LOOPS = re.compile(r"\b(integer_power|gamma|gammaln|digamma|polygamma)_T\b")
 _LIMITS = {  # the floats that convert to each integer type: above, below, and the one that stands for all others
     "int": ("-2147483648.0f", "2147483648.0f", "-2147483648.0f"),
     "long": ("-9223372036854775808.0f", "9223372036854775808.0f", "-9223372036854775808.0f"),
@@ -82,7 +82,15 @@ def cast(code: str, source: np.dtype[Any], target: np.dtype[Any], lanes: int) ->
         # One rounding, from the widest: a double that went through float first would be rounded twice.
         inner = code if given.category == "float" else f"convert_{vector('float', lanes)}({code})"
         return f"round_half_{vector('double' if given.compute == 'double' else 'float', lanes)}({inner})"
+    if (given.compute, wanted.compute) == ("int", "long"):
+        return _widened(code, lanes)
     return code if given.compute == wanted.compute else f"convert_{vector(wanted.compute, lanes)}({code})"
+
+
+def _widened(code: str, lanes: int) -> str:
+    """An int as a long. What `convert_long` gives, Mesa 22.3 compares with constants wrongly (-1 >= 0), but not these shifts."""
+    uint, ulong, long = (vector(kind, lanes) for kind in ("uint", "ulong", "long"))
+    return f"(as_{long}(convert_{ulong}(as_{uint}({code})) << 32) >> 32)"
 
 
 def _float_to_integer(code: str, given: DTypeInfo, via: str, lanes: int) -> str:

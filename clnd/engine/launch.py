@@ -191,7 +191,7 @@ def elementwise(fusion: Fusion, outputs: list[int], places: list[Place]) -> None
     arguments.append(size)
     if dims:
         arguments += walk.sizes
-    rounds = ROUNDS // 512 if any(term.expression.loops for _, term in terms.applied) else ROUNDS
+    rounds = ROUNDS // 256 if any(term.expression.loops for _, term in terms.applied) else ROUNDS
     kernel(*grid(traits, size, rounds), *arguments)
 
 

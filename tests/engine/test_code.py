@@ -110,6 +110,14 @@ def test_conversions_give_the_same_on_every_lane(target):
         assert (got == got[0]).all(), value
 
 
+@pytest.mark.portability
+def test_integers_made_wider_keep_their_sign():
+    x = np.tile(np.array([-(2**31), -1, 0, 1, 2**31 - 1], np.int32), 5)
+    wide = nd.array(x, dtype="int32").astype("int64")
+    np.testing.assert_array_equal(nd.sign(wide).asnumpy(), np.sign(x.astype(np.int64)))
+    np.testing.assert_array_equal(nd.abs(wide).asnumpy(), np.abs(x.astype(np.int64)))
+
+
 def test_a_conversion_within_a_kernel_is_the_one_on_its_own():
     x = nd.array(values_of(np.dtype("float32")))
     for target in ("int8", "int32", "float16", "bool"):

@@ -56,7 +56,7 @@ __kernel void multiply_exp_sum__float32_1d(
             const float8 t1 = exp(t0);
             const float8 value = t1;
             float8 counted = value;
-            // One by one: for vectors of long, llvmpipe gets a choice by a comparison of vectors wrong.
+            // One by one: Mesa has comparisons of widened ints wrong, and so a choice between vectors of long by a comparison of ints.
             if (count < 8)
                 for (int lane = count; lane < 8; lane++) ((float *)&counted)[lane] = 0;
             lost += lost_by(total, counted);

@@ -197,6 +197,23 @@ def test_no_integer_division_is_undefined(name, dtype, device):
     np.testing.assert_array_equal(got, [least if name == "truncated_divide" and least else 0, 0, 0, 0])
 
 
+@pytest.mark.portability
+def test_modulo_is_exact_however_large_the_quotient(device, generator):
+    count = 5000
+    y = np.ldexp(generator.uniform(1, 2, count), generator.integers(-60, 60, count)).astype(np.float32)
+    far = y * np.ldexp(generator.uniform(1, 2, count), generator.integers(-20, 66, count)).astype(np.float32)
+    whole = y * generator.integers(1, 2**24, count).astype(np.float32)
+    special = np.array([[np.inf, 1], [np.nan, 1], [1, np.nan], [1, 0], [0, 1], [-0.0, 1], [3, np.inf], [np.inf, np.inf]] * 3, np.float32)
+    x = np.concatenate([far, whole, np.nextafter(whole, np.float32(np.inf)), special[:, 0]])
+    y = np.concatenate([y, y, y, special[:, 1]])
+    x, y = (generator.choice(np.float32([-1, 1]), each.size) * each for each in (x, y))
+    with np.errstate(invalid="ignore"):
+        expected = np.mod(x, y)
+    got = read(registry["modulo"](on(device, x), on(device, y)))
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(expected[got == 0]))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_constants_and_ranges(dtype, device):
     if np.dtype(dtype) not in dtypes_of(device):
