@@ -1,6 +1,6 @@
 """When and as what kernel a record runs: values, records, fusion, launch. Knows no operator and no convention of any namespace."""
 
-from .code import Expression
+from .code import Expression, cast
 from .fusion import copied, defer, evaluate, gathered, lock, ready
 from .launch import ROUNDS, blame, check_dtype, grid, index_type
 from .layout import Layout, compact, is_compact
@@ -18,6 +18,7 @@ __all__ = [
     "Step",
     "Value",
     "blame",
+    "cast",
     "check_dtype",
     "compact",
     "copied",

@@ -16,6 +16,8 @@ from .creation import along
 from .declare import composed, converted, launched, normalize_axis, registry
 
 MODES = ("clip", "wrap", "raise")
+_INDICES = (dtypes.int32, dtypes.int64, dtypes.float32)  # dtypes that kernels read indices in; others are converted
+_RUN = 1024  # elements of a row that are worth a work-item
 
 
 def in_range(name: str, indices: Value, n: int, mode: str) -> Value:
@@ -36,24 +38,44 @@ def in_range(name: str, indices: Value, n: int, mode: str) -> Value:
     return registry["minimum"](registry["maximum"](whole, 0), n - 1)
 
 
-def gather(data: Value, indices: Value, sizes: Shape, shape: Shape) -> Value:
+def row_of(indices: Value, mode: str = "clip") -> tuple[Value, dict[str, str]]:
+    """The indices as they lie in memory, and what a template needs for the rows that they stand for: none is out of range."""
+    given = engine.gathered(indices if indices.dtype in _INDICES else converted(indices, dtypes.int64))
+    whole = engine.cast("own", given.dtype, dtypes.int64, 1)
+    row = f"clamp({whole}, 0L, rows - 1)" if mode == "clip" else f"(({whole}) % rows + rows) % rows"
+    return given, {"index": dtypes.INFO[given.dtype].storage, "row": row}
+
+
+def checked_rows(name: str, indices: Value, n: int, mode: str) -> tuple[Value, str]:
+    """What `row_of` takes for indices into an axis of `n` elements. Raises IndexError with mode "raise", which waits for the device."""
+    if mode not in MODES or n == 0 or mode == "raise":
+        return in_range(name, indices, n, mode), "clip"
+    return indices, mode
+
+
+def gather(data: Value, indices: Value, sizes: Shape, shape: Shape, mode: str = "clip") -> Value:
     """out[o, j, i] = data[o, indices[j], i], or indices[o, i] where one index stands for each pair (o, i): `sizes` tells both."""
     outer, n, inner, picked = sizes
-    data, indices = engine.gathered(data), engine.gathered(indices)
     result = Value(shape, data.dtype, data.device)
     if result.size == 0:
         return result
-    device, info = data.device, dtypes.INFO[data.dtype]
+    data = engine.gathered(data)
+    indices, how = row_of(indices, mode)
+    device, info, traits = data.device, dtypes.INFO[data.dtype], data.device.traits
     kernel = device.kernel(
         "gather",
-        f"{'gather' if picked else 'pick'}__{data.dtype}",
-        arguments=("buffer", "buffer", "long", "buffer", "long", "long", "long", "long", "long"),
+        f"{'gather' if picked else 'pick'}__{data.dtype}__{indices.dtype}_{mode}",
+        arguments=("buffer", "buffer", "long", "buffer", "long", "long", "long", "long", "long", "long"),
         storage=info.storage if info.storage != "half" else "ushort",
         each=not picked,
+        **how,
     )
     buffer = device.allocate(result.size * data.dtype.itemsize)
-    grid = engine.grid(device.traits, result.size)
-    kernel(*grid, buffer, data.buffer, data.offset, indices.buffer, indices.offset, outer, n, inner, picked)
+    run = 1
+    if traits.schedule == "cpu":  # whole rows, or parts where there are few
+        run = min(inner, max(-(-result.size // (4 * traits.compute_units)), _RUN), 16 * _RUN)
+    grid = engine.grid(traits, result.size, engine.ROUNDS // 4)
+    kernel(*grid, buffer, data.buffer, data.offset, indices.buffer, indices.offset, outer, n, inner, picked, run)
     return result.place(buffer, compact(shape))
 
 
@@ -82,7 +104,8 @@ def take(a: Value, indices: Value, *, axis: int = 0, mode: str = "clip") -> Valu
     shape = a.shape[:axis] + indices.shape + a.shape[axis + 1 :]
     if indices.size == 0:
         return Value(shape, a.dtype, a.device)
-    return gather(a, in_range("take", indices, n, mode), sizes, shape)
+    indices, mode = checked_rows("take", indices, n, mode)
+    return gather(a, indices, sizes, shape, mode)
 
 
 def _pick_back(dz: Value, index: Value, shape: Shape, axis: int, keepdims: bool, mode: str) -> Value:
@@ -116,7 +139,8 @@ def pick(data: Value, index: Value, *, axis: int = -1, keepdims: bool = False, m
     if index.shape not in (shape, kept):
         raise ShapeError(f"pick: the index of shape {index.shape} does not fit data of shape {data.shape} without axis {axis}")
     sizes = (prod(data.shape[:axis]), data.shape[axis], prod(data.shape[axis + 1 :]), 0)
-    return gather(data, in_range("pick", index, data.shape[axis], mode), sizes, kept if keepdims else shape)
+    index, mode = checked_rows("pick", index, data.shape[axis], mode)
+    return gather(data, index, sizes, kept if keepdims else shape, mode)
 
 
 @composed(numpy=None)
