@@ -1,23 +1,23 @@
 <%doc>
-Rows picked by an array of indices: out[o, j, i] = data[o, indices[j], i]; with `each`, out[o, i] = data[o, indices[o, i], i].
+Rows picked by an array of indices: out[o, j, i] = data[o, indices[j], i]; with "each", out[o, i] = data[o, indices[o, i], i].
 
 Parameters
     name        the kernel's name
     storage     type of the elements
     index       type of the indices
     row         OpenCL C of the row, a long from 0 to rows - 1 whatever the index `own` is
-    each        does every element have an index of its own?
+    form        "rows"; "elements": rows of one element; "each": every element has an index of its own
     lanes       elements of a row that are copied as one vector
     schedule    "cpu": every work-item a contiguous chunk of runs; "gpu": grid-stride
 
 Arguments
     out, data, where it starts, indices, where they start, outer, rows, inner, picked, run
-                picked: indices, and run: elements of a row that are copied together; both of no say with `each`
+                picked: indices, and run: elements of a row that are copied together; both of no say with "each"
 </%doc>\
 <%namespace name="common" file="common.cl.mako"/>\
-<%page args="name, storage, index, row, each, schedule, lanes, fp64"/>\
+<%page args="name, storage, index, row, form, schedule, lanes, fp64"/>\
 ${common.head({storage}, {storage}, fp64)}\
-% if not each:
+% if form == "rows":
 ${common.memory({storage}, "long", lanes)}\
 % endif
 
@@ -28,11 +28,11 @@ __kernel void ${name}(
 {
     data += data_start;
     indices += indices_start;
-% if each:
-    const long n0 = outer, n1 = inner;
+% if form != "rows":
+    const long n0 = outer, n1 = ${"inner" if form == "each" else "picked"};
 ${common.each_place(2, "long", schedule)}\
-        const ${index} own = indices[at];
-        out[at] = data[(k0 * rows + ${row}) * inner + k1];
+        const ${index} own = indices[${"at" if form == "each" else "k1"}];
+        out[at] = data[${f"(k0 * rows + {row}) * inner + k1" if form == "each" else f"k0 * rows + {row}"}];
 ${common.next_place(2, schedule)}\
     }
 % else:

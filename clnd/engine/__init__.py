@@ -2,7 +2,7 @@
 
 from .code import Expression, cast
 from .fusion import copied, defer, evaluate, gathered, lock, ready
-from .launch import ROUNDS, blame, check_dtype, grid, index_type
+from .launch import ROUNDS, blame, check_dtype, grid, index_type, kept
 from .layout import Layout, compact, is_compact
 from .reduce import Folding
 from .transfer import Slot, from_numpy, held_alone, mapped, reads, to_numpy, write_region
@@ -32,6 +32,7 @@ __all__ = [
     "held_alone",
     "index_type",
     "is_compact",
+    "kept",
     "lock",
     "mapped",
     "reads",

@@ -30,27 +30,44 @@ def in_range(name: str, indices: Value, n: int, mode: str) -> Value:
     if mode == "wrap":
         return registry["modulo"](whole, n)
     if mode == "raise" and indices.size:
-        ends = [engine.to_numpy(registry[fold](whole)).item() for fold in ("min", "max")]
-        if ends[0] < -n or ends[1] >= n:
-            wrong = ends[1] if ends[1] >= n else ends[0]
+        # Of -1, -2, ... as far from the end as 0, 1, ... from the begin: one number tells of all indices, and one wait.
+        if engine.to_numpy(registry["max"](registry["maximum"](whole, -1 - whole))).item() >= n:
+            least, largest = (engine.to_numpy(registry[fold](whole)).item() for fold in ("min", "max"))
+            wrong = largest if largest >= n else least
             raise IndexOutOfRange(f"{name}: index {wrong} is out of bounds for an axis of {n} elements")
         return registry["where"](registry["less"](whole, 0), whole + n, whole)
     return registry["minimum"](registry["maximum"](whole, 0), n - 1)
 
 
-def row_of(indices: Value, mode: str = "clip") -> tuple[Value, dict[str, str]]:
-    """The indices as they lie in memory, and what a template needs for the rows that they stand for: none is out of range."""
-    given = engine.gathered(indices if indices.dtype in _INDICES else converted(indices, dtypes.int64))
-    whole = engine.cast("own", given.dtype, dtypes.int64, 1)
+def readable(indices: Value) -> Value:
+    """The indices as they lie in memory, of a dtype that kernels read."""
+    return engine.gathered(indices if indices.dtype in _INDICES else converted(indices, dtypes.int64))
+
+
+def row_code(dtype: np.dtype[Any], mode: str) -> dict[str, str]:
+    """What a template needs for the rows that indices stand for: none is out of range, whatever they are."""
+    whole = engine.cast("own", dtype, dtypes.int64, 1)
     row = f"clamp({whole}, 0L, rows - 1)" if mode == "clip" else f"(({whole}) % rows + rows) % rows"
-    return given, {"index": dtypes.INFO[given.dtype].storage, "row": row}
+    return {"index": dtypes.INFO[dtype].storage, "row": row}
 
 
 def checked_rows(name: str, indices: Value, n: int, mode: str) -> tuple[Value, str]:
-    """What `row_of` takes for indices into an axis of `n` elements. Raises IndexError with mode "raise", which waits for the device."""
+    """What `row_code` takes for indices into an axis of `n` elements. Raises IndexError with mode "raise", which waits for the device."""
     if mode not in MODES or n == 0 or mode == "raise":
         return in_range(name, indices, n, mode), "clip"
     return indices, mode
+
+
+def _gather_kernel(device: Any, dtype: np.dtype[Any], index: np.dtype[Any], mode: str, form: str) -> Any:
+    storage = dtypes.INFO[dtype].storage
+    return device.kernel(
+        "gather",
+        f"gather_{form}__{dtype}__{index}_{mode}",
+        arguments=("buffer", "buffer", "long", "buffer", "long", "long", "long", "long", "long", "long"),
+        storage=storage if storage != "half" else "ushort",
+        form=form,
+        **row_code(index, mode),
+    )
 
 
 def gather(data: Value, indices: Value, sizes: Shape, shape: Shape, mode: str = "clip") -> Value:
@@ -59,17 +76,11 @@ def gather(data: Value, indices: Value, sizes: Shape, shape: Shape, mode: str = 
     result = Value(shape, data.dtype, data.device)
     if result.size == 0:
         return result
-    data = engine.gathered(data)
-    indices, how = row_of(indices, mode)
-    device, info, traits = data.device, dtypes.INFO[data.dtype], data.device.traits
-    kernel = device.kernel(
-        "gather",
-        f"{'gather' if picked else 'pick'}__{data.dtype}__{indices.dtype}_{mode}",
-        arguments=("buffer", "buffer", "long", "buffer", "long", "long", "long", "long", "long", "long"),
-        storage=info.storage if info.storage != "half" else "ushort",
-        each=not picked,
-        **how,
-    )
+    data, indices = engine.gathered(data), readable(indices)
+    device, traits = data.device, data.device.traits
+    form = "each" if not picked else "elements" if inner == 1 else "rows"
+    key = (device, "gather", data.dtype, indices.dtype, mode, form)
+    kernel = engine.kept(key, lambda: _gather_kernel(device, data.dtype, indices.dtype, mode, form))
     buffer = device.allocate(result.size * data.dtype.itemsize)
     run = 1
     if traits.schedule == "cpu":  # whole rows, or parts where there are few

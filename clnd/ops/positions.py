@@ -14,7 +14,7 @@ from clnd.errors import ShapeError
 
 from .creation import along
 from .declare import composed, converted, launched, normalize_axis, registry, zero
-from .indexing import checked_rows, in_range, row_of, take
+from .indexing import checked_rows, in_range, readable, row_code, take
 
 _PART = 2 * engine.ROUNDS  # of the indices: a launch goes through so many, and a work-item through all of them where they are equal
 _BLOCK = 16  # neighbouring rows that one work-item writes: a line of the cache at least
@@ -24,8 +24,10 @@ def _scatter(step: str, buffer: Any, sizes: tuple[int, int, int], indices: Value
     """Write the rows of `data` to those of a buffer that nobody else reads, in the order of the indices."""
     data, traits, info = engine.gathered(data), data.device.traits, dtypes.INFO[data.dtype]
     cpu = traits.schedule == "cpu"
-    flat = registry["reshape"](indices, shape=(indices.size,))
-    indices, how = row_of(flat, mode) if cpu else row_of(in_range(step, flat, sizes[1], mode))
+    indices = registry["reshape"](indices, shape=(indices.size,))
+    if not cpu:  # the order is that of the rows
+        indices, mode = in_range(step, indices, sizes[1], mode), "clip"
+    indices = readable(indices)
     kernel = data.device.kernel(
         "scatter",
         f"{step}__{data.dtype}__{indices.dtype}_{mode}",
@@ -34,7 +36,7 @@ def _scatter(step: str, buffer: Any, sizes: tuple[int, int, int], indices: Value
         storage=info.storage if info.storage != "half" else "ushort",
         category=info.category if step == "add" else "",
         block=_BLOCK,
-        **how,
+        **row_code(indices.dtype, mode),
     )
     given = (buffer, data.buffer, data.offset, indices.buffer, indices.offset)
     if cpu:

@@ -16,7 +16,7 @@ inline void store_float(__global float *p, float8 v, int count)
     else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
 }
 
-__kernel void gather__float32__int64_clip(
+__kernel void gather_rows__float32__int64_clip(
     __global float *restrict out, __global const float *restrict data, const long data_start,
     __global const long *restrict indices, const long indices_start,
     const long outer, const long rows, const long inner, const long picked, const long run)

@@ -2,7 +2,7 @@
 #define get_float(p, i) ((p)[i])
 #define put_float(p, i, x) ((p)[i] = (x))
 
-__kernel void gather__float32__int64_clip(
+__kernel void gather_rows__float32__int64_clip(
     __global float *restrict out, __global const float *restrict data, const long data_start,
     __global const long *restrict indices, const long indices_start,
     const long outer, const long rows, const long inner, const long picked, const long run)
