@@ -1,10 +1,12 @@
 """Sorting along an axis: stable, NaN last in both directions.
 
-All of it is one stable merge sort of unsigned keys (`templates/sort.cl.mako`), which gives positions; elements are picked by these.
+All of it is one stable sort of unsigned keys, which gives positions; elements are picked by these. Rows are sorted by merging
+(`templates/sort.cl.mako`), long ones on the cpu schedule by digits (`templates/radix.cl.mako`); where few are wanted they are selected.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ _WIDTH = {"uint": 4, "ulong": 8}  # bytes of a key
 _BLOCKS = 16, 64  # elements that are first looked at together where few are wanted
 _ENOUGH = 512  # keys of a row that are ranked without looking at blocks of them
 _FEW = 128  # that are found without sorting
+_LONG = 512  # elements of a row that are sorted by digits, on the cpu schedule
 _RESULTS = ("indices", "value", "both", "mask")
 
 
@@ -39,6 +42,8 @@ def sorted_places(data: Value, *, is_ascend: bool = True) -> Value:
     data = engine.gathered(data)
     write = device.kernel("sort", f"sort_keys__{data.dtype}", arguments=("buffer", "long", "buffer", "long", key), step="keys", **keys)
     write(*engine.grid(device.traits, size, engine.ROUNDS // 4), data.buffer, data.offset, second[0], size, flip)
+    if device.traits.schedule == "cpu" and _LONG <= n < 2**28:
+        return result.place(_by_digits(device, key, first, second, size // n, n), compact(result.shape))
     kinds = ("buffer", "buffer", "buffer", "long", "long")
     sort = device.kernel("sort", f"sort_runs__{key}", arguments=kinds, step="runs", key=key, run=RUN)
     sort(*engine.grid(device.traits, size, engine.ROUNDS // (4 * RUN)), second[0], *first, size, n)
@@ -50,6 +55,28 @@ def sorted_places(data: Value, *, is_ascend: bool = True) -> Value:
         merge(*grid, *first, *second, size, n, length)
         first, second, length = second, first, 2 * length
     return result.place(first[1], compact(result.shape))
+
+
+def _by_digits(device: Any, key: str, to: Sequence[Any], given: Sequence[Any], rows: int, n: int) -> Any:
+    """The order that sorts the keys in the first of the buffers `given`, by templates/radix.cl.mako."""
+    chunks = -(-n // engine.ROUNDS)
+    counts, totals = device.allocate(4 * rows * chunks * 256), device.allocate(4 * rows * 256)
+    kinds = {
+        "count": ("buffer", "buffer", "long", "long", "int"),
+        "scan": ("buffer", "buffer", "long", "long"),
+        "move": (*["buffer"] * 6, "long", "long", "int", "int"),
+    }
+    count, scan, move = (
+        device.kernel("radix", f"radix_{step}__{key}", arguments=arguments, step=step, key=key, chunk=engine.ROUNDS)
+        for step, arguments in kinds.items()
+    )
+    digits = 16 if 16 * chunks <= engine.ROUNDS else 1
+    for shift in range(0, 8 * _WIDTH[key], 8):
+        count((rows * chunks,), (1,), given[0], counts, n, chunks, shift)
+        scan((rows * 256 // digits,), (1,), counts, totals, chunks, digits)
+        move((rows * chunks,), (1,), *given, counts, totals, *to, n, chunks, shift, int(shift == 0))
+        given, to = to, given
+    return given[1]
 
 
 def _keys(dtype: np.dtype[Any], is_ascend: bool) -> tuple[dict[str, Any], int]:
