@@ -53,7 +53,7 @@ inline float${n} round_half_double${n}(double${n} x)
 <%
     compute = "float" if storage == "half" else storage
     v = compute if lanes == 1 else f"{compute}{lanes}"
-    size = {"half": 2, "float": 4, "double": 8, "char": 1, "uchar": 1, "int": 4, "uint": 4, "long": 8, "ulong": 8}[storage]
+    size = {"half": 2, "float": 4, "double": 8, "char": 1, "uchar": 1, "ushort": 2, "int": 4, "uint": 4, "long": 8, "ulong": 8}[storage]
 %>\
 % if lanes == 1:
 % if storage == "half":

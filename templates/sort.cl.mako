@@ -17,29 +17,20 @@ Parameters
     schedule    "cpu": every work-item a contiguous chunk; "gpu": grid-stride
 
 Arguments
-    keys        elements, where they start, keys, size, descending (0 or 1)
+    keys        elements, where they start, keys, size, flip (0, or ~0 for descending order)
     runs        keys, sorted keys, order, size, n
     merge       keys, order, merged keys, merged order, size, n, width (of the runs that are merged)
 </%doc>\
 <%namespace name="common" file="common.cl.mako"/>\
+<%namespace name="keys" file="keys.cl.mako"/>\
 <%page args="name, step, schedule, key, storage='', shift=0, category='', infinity=0, run=0, part=0"/>\
 % if step == "keys":
-__kernel void ${name}(__global const ${storage} *data, const long start, __global ${key} *keys, const long size, const int descending)
+${keys.key_function(key, storage, shift, category, infinity, 1)}\
+
+__kernel void ${name}(__global const ${storage} *data, const long start, __global ${key} *keys, const long size, const ${key} flip)
 {
-    const ${key} sign = (${key})1 << ${63 if key == "ulong" else 31};
-${common.each_position("i", "size", "long", schedule)} {
-        ${key} x = (${key})data[start + i] << ${shift};
-% if category == "float":
-        const int nan = (x & ~sign) > ((${key})${infinity} << ${shift});
-        x = x == sign || x == 0 ? sign : x & sign ? ~x : x | sign; // both zeros are equal
-        keys[i] = nan ? ~(${key})0 : descending ? ~x : x; // NaN comes last in both directions
-% else:
-% if category == "int":
-        x ^= sign;
-% endif
-        keys[i] = descending ? ~x : x;
-% endif
-    }
+${common.each_position("i", "size", "long", schedule)}
+        keys[i] = key_of(data[start + i], flip);
 }
 % elif step == "runs":
 __kernel void ${name}(__global const ${key} *keys, __global ${key} *sorted_keys, __global long *order, const long size, const long n)

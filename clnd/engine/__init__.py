@@ -1,8 +1,8 @@
 """When and as what kernel a record runs: values, records, fusion, launch. Knows no operator and no convention of any namespace."""
 
-from .code import Expression
+from .code import Expression, cast
 from .fusion import copied, defer, evaluate, gathered, launch_due, lock, ready
-from .launch import ROUNDS, blame, check_dtype, grid, index_type
+from .launch import ROUNDS, blame, check_dtype, grid, index_type, kept
 from .layout import Layout, compact, is_compact
 from .reduce import Folding
 from .transfer import Slot, from_numpy, held_alone, mapped, reads, to_numpy, write_region
@@ -18,6 +18,7 @@ __all__ = [
     "Step",
     "Value",
     "blame",
+    "cast",
     "check_dtype",
     "compact",
     "copied",
@@ -31,6 +32,7 @@ __all__ = [
     "held_alone",
     "index_type",
     "is_compact",
+    "kept",
     "launch_due",
     "lock",
     "mapped",

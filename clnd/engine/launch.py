@@ -231,6 +231,14 @@ def _elementwise_kernel(
     )
 
 
+def kept(key: Any, make: Callable[[], Kernel]) -> Kernel:
+    """The kernel of this key, a device and what the kernel depends on; made once. Quicker than to ask the device."""
+    kernel = _kernels.get(key)
+    if kernel is None:
+        kernel = _kernels[key] = make()
+    return kernel
+
+
 def accesses(prefix: str, dtypes: Sequence[np.dtype[Any]], kinds: Sequence[str]) -> tuple[Access, ...]:
     """The accesses `prefix0`, `prefix1`, ... of arrays of these dtypes."""
     return tuple(

@@ -69,6 +69,7 @@ HIDDEN = {
     "counts",
     "random_bits",
     "permutation",
+    "first_places",
     "sorted_places",
     "take_places",
     "put_places",

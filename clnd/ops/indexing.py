@@ -16,6 +16,8 @@ from .creation import along
 from .declare import composed, converted, launched, normalize_axis, registry
 
 MODES = ("clip", "wrap", "raise")
+_INDICES = (dtypes.int32, dtypes.int64, dtypes.float32)  # dtypes that kernels read indices in; others are converted
+_RUN = 1024  # elements of a row that are worth a work-item
 
 
 def in_range(name: str, indices: Value, n: int, mode: str) -> Value:
@@ -28,32 +30,63 @@ def in_range(name: str, indices: Value, n: int, mode: str) -> Value:
     if mode == "wrap":
         return registry["modulo"](whole, n)
     if mode == "raise" and indices.size:
-        ends = [engine.to_numpy(registry[fold](whole)).item() for fold in ("min", "max")]
-        if ends[0] < -n or ends[1] >= n:
-            wrong = ends[1] if ends[1] >= n else ends[0]
+        # Of -1, -2, ... as far from the end as 0, 1, ... from the begin: one number tells of all indices, and one wait.
+        if engine.to_numpy(registry["max"](registry["maximum"](whole, -1 - whole))).item() >= n:
+            least, largest = (engine.to_numpy(registry[fold](whole)).item() for fold in ("min", "max"))
+            wrong = largest if largest >= n else least
             raise IndexOutOfRange(f"{name}: index {wrong} is out of bounds for an axis of {n} elements")
         return registry["where"](registry["less"](whole, 0), whole + n, whole)
     return registry["minimum"](registry["maximum"](whole, 0), n - 1)
 
 
-def gather(data: Value, indices: Value, sizes: Shape, shape: Shape) -> Value:
+def readable(indices: Value) -> Value:
+    """The indices as they lie in memory, of a dtype that kernels read."""
+    return engine.gathered(indices if indices.dtype in _INDICES else converted(indices, dtypes.int64))
+
+
+def row_code(dtype: np.dtype[Any], mode: str) -> dict[str, str]:
+    """What a template needs for the rows that indices stand for: none is out of range, whatever they are."""
+    whole = engine.cast("own", dtype, dtypes.int64, 1)
+    row = f"clamp({whole}, 0L, rows - 1)" if mode == "clip" else f"(({whole}) % rows + rows) % rows"
+    return {"index": dtypes.INFO[dtype].storage, "row": row}
+
+
+def checked_rows(name: str, indices: Value, n: int, mode: str) -> tuple[Value, str]:
+    """What `row_code` takes for indices into an axis of `n` elements. Raises IndexError with mode "raise", which waits for the device."""
+    if mode not in MODES or n == 0 or mode == "raise":
+        return in_range(name, indices, n, mode), "clip"
+    return indices, mode
+
+
+def _gather_kernel(device: Any, dtype: np.dtype[Any], index: np.dtype[Any], mode: str, form: str) -> Any:
+    storage = dtypes.INFO[dtype].storage
+    return device.kernel(
+        "gather",
+        f"gather_{form}__{dtype}__{index}_{mode}",
+        arguments=("buffer", "buffer", "long", "buffer", "long", "long", "long", "long", "long", "long"),
+        storage=storage if storage != "half" else "ushort",
+        form=form,
+        **row_code(index, mode),
+    )
+
+
+def gather(data: Value, indices: Value, sizes: Shape, shape: Shape, mode: str = "clip") -> Value:
     """out[o, j, i] = data[o, indices[j], i], or indices[o, i] where one index stands for each pair (o, i): `sizes` tells both."""
     outer, n, inner, picked = sizes
-    data, indices = engine.gathered(data), engine.gathered(indices)
     result = Value(shape, data.dtype, data.device)
     if result.size == 0:
         return result
-    device, info = data.device, dtypes.INFO[data.dtype]
-    kernel = device.kernel(
-        "gather",
-        f"{'gather' if picked else 'pick'}__{data.dtype}",
-        arguments=("buffer", "buffer", "long", "buffer", "long", "long", "long", "long", "long"),
-        storage=info.storage if info.storage != "half" else "ushort",
-        each=not picked,
-    )
+    data, indices = engine.gathered(data), readable(indices)
+    device, traits = data.device, data.device.traits
+    form = "each" if not picked else "elements" if inner == 1 else "rows"
+    key = (device, "gather", data.dtype, indices.dtype, mode, form)
+    kernel = engine.kept(key, lambda: _gather_kernel(device, data.dtype, indices.dtype, mode, form))
     buffer = device.allocate(result.size * data.dtype.itemsize)
-    grid = engine.grid(device.traits, result.size)
-    kernel(*grid, buffer, data.buffer, data.offset, indices.buffer, indices.offset, outer, n, inner, picked)
+    run = 1
+    if traits.schedule == "cpu":  # whole rows, or parts where there are few
+        run = min(inner, max(-(-result.size // (4 * traits.compute_units)), _RUN), 16 * _RUN)
+    grid = engine.grid(traits, result.size, engine.ROUNDS // 4)
+    kernel(*grid, buffer, data.buffer, data.offset, indices.buffer, indices.offset, outer, n, inner, picked, run)
     return result.place(buffer, compact(shape))
 
 
@@ -82,7 +115,8 @@ def take(a: Value, indices: Value, *, axis: int = 0, mode: str = "clip") -> Valu
     shape = a.shape[:axis] + indices.shape + a.shape[axis + 1 :]
     if indices.size == 0:
         return Value(shape, a.dtype, a.device)
-    return gather(a, in_range("take", indices, n, mode), sizes, shape)
+    indices, mode = checked_rows("take", indices, n, mode)
+    return gather(a, indices, sizes, shape, mode)
 
 
 def _pick_back(dz: Value, index: Value, shape: Shape, axis: int, keepdims: bool, mode: str) -> Value:
@@ -116,7 +150,8 @@ def pick(data: Value, index: Value, *, axis: int = -1, keepdims: bool = False, m
     if index.shape not in (shape, kept):
         raise ShapeError(f"pick: the index of shape {index.shape} does not fit data of shape {data.shape} without axis {axis}")
     sizes = (prod(data.shape[:axis]), data.shape[axis], prod(data.shape[axis + 1 :]), 0)
-    return gather(data, in_range("pick", index, data.shape[axis], mode), sizes, kept if keepdims else shape)
+    index, mode = checked_rows("pick", index, data.shape[axis], mode)
+    return gather(data, index, sizes, kept if keepdims else shape, mode)
 
 
 @composed(numpy=None)

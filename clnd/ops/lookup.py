@@ -60,11 +60,13 @@ class Lookup:
         common = broadcast_shapes("x[...]", [index.shape for _, index in whole])
         total: Any = 0
         for step, index in whole:
-            total = registry["reshape"](index, shape=index.shape + (1,) * len(between)) * step + total
+            index = registry["reshape"](index, shape=index.shape + (1,) * len(between)) if between else index
+            index = index if step == 1 else index * step
+            total = index + total if isinstance(total, Value) else index
         for i, axis in enumerate(between):
             total = total + along(i - len(between), len(between), shape[axis], index.device) * prod(shape[axis + 1 : last])
         wide = common + tuple(shape[axis] for axis in between)
-        self.positions: Value = registry["broadcast_to"](total, shape=wide)
+        self.positions: Value = total if total.shape == wide else registry["broadcast_to"](total, shape=wide)
         self.shape, self.axis = shape, first
         self.joined = (*shape[:first], prod(shape[first:last]), *shape[last:])
         picked = shape[:first] + wide + shape[last:]
@@ -76,12 +78,13 @@ class Lookup:
 
     def of(self, data: Value) -> Value:
         """What is selected of `data`."""
-        found = take(registry["reshape"](data, shape=self.joined), self.positions, axis=self.axis, mode="clip")
-        return registry["transpose"](found, axes=self.order) if found.ndim else found
+        data = data if data.shape == self.joined else registry["reshape"](data, shape=self.joined)
+        found = take(data, self.positions, axis=self.axis, mode="clip")
+        return found if self.back == tuple(range(found.ndim)) else registry["transpose"](found, axes=self.order)
 
     def turned(self, source: Value) -> Value:
         """`source`, of the selection's shape, as the operators on the joined axis take it."""
-        return registry["transpose"](source, axes=self.back) if source.ndim else source
+        return source if self.back == tuple(range(source.ndim)) else registry["transpose"](source, axes=self.back)
 
     def assigned(self, data: Value, source: Value) -> Value:
         """A copy of `data` with `source` in place of what is selected; of elements selected twice the last one stays."""

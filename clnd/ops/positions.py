@@ -14,15 +14,64 @@ from clnd.errors import ShapeError
 
 from .creation import along
 from .declare import composed, converted, launched, normalize_axis, registry, zero
-from .indexing import in_range, take
+from .indexing import checked_rows, in_range, readable, row_code, take
 
 _PART = 2 * engine.ROUNDS  # of the indices: a launch goes through so many, and a work-item through all of them where they are equal
+_BLOCK = 16  # neighbouring rows that one work-item writes: a line of the cache at least
 
 
-def _ordered(indices: Value) -> tuple[Value, Value]:
-    """Indices that are in range, flattened, and the order that sorts them, equal ones by their place."""
-    flat = engine.gathered(registry["reshape"](indices, shape=(indices.size,)))
-    return flat, engine.gathered(registry["sorted_places"](flat))
+def _scatter(step: str, buffer: Any, sizes: tuple[int, int, int], indices: Value, data: Value, mode: str) -> None:
+    """Write the rows of `data` to those of a buffer that nobody else reads, in the order of the indices."""
+    data, traits, info = engine.gathered(data), data.device.traits, dtypes.INFO[data.dtype]
+    cpu = traits.schedule == "cpu"
+    indices = registry["reshape"](indices, shape=(indices.size,))
+    if not cpu:  # the order is that of the rows
+        indices, mode = in_range(step, indices, sizes[1], mode), "clip"
+    indices = readable(indices)
+    kernel = data.device.kernel(
+        "scatter",
+        f"{step}__{data.dtype}__{indices.dtype}_{mode}",
+        arguments=("buffer", *("buffer", "long") * (2 if cpu else 3), *["long"] * (9 if cpu else 7 if step == "add" else 4)),
+        step=step,
+        storage=info.storage if info.storage != "half" else "ushort",
+        category=info.category if step == "add" else "",
+        block=_BLOCK,
+        **row_code(indices.dtype, mode),
+    )
+    given = (buffer, data.buffer, data.offset, indices.buffer, indices.offset)
+    if cpu:
+        _scatter_shared(kernel, traits, given, (*sizes, indices.size))
+    else:
+        order = engine.gathered(registry["sorted_places"](indices))
+        _scatter_ordered(kernel, traits, step, (*given, order.buffer, order.offset), (*sizes, indices.size))
+
+
+def _scatter_shared(kernel: Any, traits: Any, given: tuple[Any, ...], sizes: tuple[int, int, int, int]) -> None:
+    """Launch the kernel of the cpu schedule: outer axes, columns and rows are shared out, in this order."""
+    outer, rows, inner, picked = sizes
+    lanes, wanted = traits.lanes, 4 * traits.compute_units
+    width = min(inner, 64 * lanes, max(4, -(-inner // (wanted * lanes))) * lanes)
+    columns, rounds = -(-inner // width), 1 + width // lanes + width % lanes
+    part = min(picked, max(1, 4 * engine.ROUNDS // rounds))
+    depth = min(outer, max(1, min(outer * columns // wanted, 4 * engine.ROUNDS // (rounds * part))))
+    items = -(-outer // depth) * columns
+    parts = 1
+    while 2 * parts * items <= wanted and parts * _BLOCK < rows and 64 * parts <= picked:
+        parts *= 2
+    for begin in range(0, picked, part):
+        kernel((items * parts,), (1,), *given, *sizes, depth, width, parts, begin, min(picked, begin + part))
+
+
+def _scatter_ordered(kernel: Any, traits: Any, step: str, given: tuple[Any, ...], sizes: tuple[int, int, int, int]) -> None:
+    """Launch the kernel of the gpu schedule, which needs the order of the indices."""
+    outer, _, inner, picked = sizes
+    if step == "assign":
+        kernel(*engine.grid(traits, outer * inner * picked), *given, *sizes)
+        return
+    shares = min(picked, _PART)
+    grid = (-(-outer * inner * shares // traits.group) * traits.group,), (traits.group,)
+    for begin in range(0, picked, _PART):
+        kernel(*grid, *given, *sizes, shares, begin, min(picked, begin + _PART))
 
 
 @launched(grad=(lambda dz, indices, axis, mode: take(dz, indices, axis=axis, mode=mode),), numpy=None)
@@ -38,47 +87,19 @@ def add_at(data: Value, indices: Value, *, shape: Shape, axis: int, mode: str) -
     result = registry["full"](shape=shape, value=0, dtype=wide, device=data.device)
     if result.size == 0 or indices.size == 0:
         return converted(result, dtype)
-    data, result = engine.gathered(converted(data, wide)), engine.ready(result)
-    indices, order = _ordered(in_range("add_at", indices, n, mode))
-    device, info, traits = data.device, dtypes.INFO[wide], data.device.traits
-    kernel = device.kernel(
-        "scatter",
-        f"add_at__{wide}",
-        arguments=("buffer", "buffer", "long", "buffer", "long", "buffer", "long", *["long"] * 7),
-        step="add",
-        storage=info.storage,
-        category=info.category,
-    )
-    pieces = outer * (inner // traits.lanes + inner % traits.lanes)
-    part = min(indices.size, _PART)
-    shares = max(1, min(part // 256, 4 * traits.compute_units)) if traits.schedule == "cpu" else part
-    group = 1 if traits.schedule == "cpu" else traits.group
-    grid = (-(-pieces * shares // group) * group,), (group,)
-    given = (result.buffer, data.buffer, data.offset, indices.buffer, indices.offset, order.buffer, order.offset)
-    for begin in range(0, indices.size, _PART):
-        kernel(*grid, *given, outer, n, inner, indices.size, shares, begin, min(indices.size, begin + _PART))
+    result = engine.ready(result)
+    indices, mode = checked_rows("add_at", indices, n, mode)
+    _scatter("add", result.buffer, (outer, n, inner), indices, converted(data, wide), mode)
     return converted(result, dtype)
 
 
 def assign_rows(buffer: Any, sizes: tuple[int, int, int], indices: Value, source: Value) -> None:
     """out[o, indices[j], i] = source[o, j, i] in a buffer that nobody else reads; `sizes` are those of its axes.
 
-    The indices are in range; of repeated ones the last wins.
+    An index out of range becomes the nearest; of repeated ones the last wins.
     """
-    source = engine.gathered(source)
-    if source.size == 0:
-        return
-    indices, order = _ordered(indices)
-    device, info = source.device, dtypes.INFO[source.dtype]
-    kernel = device.kernel(
-        "scatter",
-        f"put__{source.dtype}",
-        arguments=("buffer", "buffer", "long", "buffer", "long", "buffer", "long", *["long"] * 4),
-        step="assign",
-        storage=info.storage if info.storage != "half" else "ushort",
-    )
-    given = (buffer, source.buffer, source.offset, indices.buffer, indices.offset, order.buffer, order.offset)
-    kernel(*engine.grid(device.traits, source.size), *given, *sizes, indices.size)
+    if source.size:
+        _scatter("assign", buffer, sizes, indices, source, "clip")
 
 
 def _zero(like: Value, dtype: Any, shape: Shape = ()) -> Value:
@@ -112,7 +133,7 @@ def put(data: Value, indices: Value, source: Value, *, axis: int) -> Value:
     result = engine.copied(data)
     if source.size:
         sizes = (prod(data.shape[:axis]), data.shape[axis], prod(data.shape[axis + 1 :]))
-        assign_rows(result.buffer, sizes, in_range("put", indices, data.shape[axis], "clip"), source)
+        assign_rows(result.buffer, sizes, checked_rows("put", indices, data.shape[axis], "clip")[0], source)
     return result
 
 

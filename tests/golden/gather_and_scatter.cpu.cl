@@ -1,55 +1,52 @@
 #pragma OPENCL FP_CONTRACT OFF
 // A vector at any element's address, aligned or not.
-typedef long8 long8_anywhere __attribute__((aligned(8)));
-#define get_long(p, i) ((p)[i])
-#define put_long(p, i, x) ((p)[i] = (x))
-inline long8 load_long(__global const long *p, int count)
+typedef float8 float8_anywhere __attribute__((aligned(4)));
+#define get_float(p, i) ((p)[i])
+#define put_float(p, i, x) ((p)[i] = (x))
+inline float8 load_float(__global const float *p, int count)
 {
-    if (count >= 8) return *(__global const long8_anywhere *)p;
-    long8 v = 0;
-    for (int lane = 0; lane < count; lane++) ((long *)&v)[lane] = p[lane];
+    if (count >= 8) return *(__global const float8_anywhere *)p;
+    float8 v = 0;
+    for (int lane = 0; lane < count; lane++) ((float *)&v)[lane] = p[lane];
     return v;
 }
-inline void store_long(__global long *p, long8 v, int count)
+inline void store_float(__global float *p, float8 v, int count)
 {
-    if (count >= 8) *(__global long8_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((long *)&v)[lane];
+    if (count >= 8) *(__global float8_anywhere *)p = v;
+    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
 }
 
-__kernel void maximum_minimum__int64_1d(
-    __global long *z0_data,
-    const int z0_start,
-    __global const long *a0_data,
-    const int a0_start,
-    const long s0_given,
-    const long s1_given,
-    const int n)
+__kernel void gather_rows__float32__int64_clip(
+    __global float *restrict out, __global const float *restrict data, const long data_start,
+    __global const long *restrict indices, const long indices_start,
+    const long outer, const long rows, const long inner, const long picked, const long run)
 {
-    const long8 s0 = (long8)(s0_given);
-    const long8 s1 = (long8)(s1_given);
-    const int chunk = ((n + 7) / 8 + get_global_size(0) - 1) / get_global_size(0) * 8;
-    const int begin = get_global_id(0) * chunk, end = begin < n ? min(n, begin + chunk) : begin;
-    for (int at = begin; at < end; at += 8) {
-        const int count = (int)min((int)8, end - at);
-        {
-            const long8 a0 = load_long(a0_data + a0_start + at, count);
-            const long8 t0 = a0 > s0 ? a0 : s0;
-            const long8 t1 = t0 < s1 ? t0 : s1;
-            store_long(z0_data + z0_start + at, t1, count);
-        }
+    data += data_start;
+    indices += indices_start;
+    const long n0 = outer, n1 = picked, n2 = (inner + run - 1) / run;
+    const long n = n0 * n1 * n2;
+    const long share = (n + get_global_size(0) - 1) / get_global_size(0);
+    const long first = min(n, (long)get_global_id(0) * share), last = min(n, first + share);
+    long k0, k1, k2;
+    {
+        long rest = first;
+        k2 = rest % n2;
+        rest /= n2;
+        k1 = rest % n1;
+        rest /= n1;
+        k0 = rest;
     }
-}
-
-__kernel void gather__float32(
-    __global float *out, __global const float *data, const long data_start, __global const long *indices, const long indices_start,
-    const long outer, const long n, const long inner, const long picked)
-{
-    const long size = outer * picked * inner;
-    const long share = (size + get_global_size(0) - 1) / get_global_size(0);
-    const long begin = get_global_id(0) * share, end = begin < size ? min(size, begin + share) : begin;
-    for (long at = begin; at < end; at++) {
-        const long i = at % inner, j = at / inner % picked, o = at / (inner * picked);
-        out[at] = data[data_start + (o * n + indices[indices_start + j]) * inner + i];
+    for (long at = first; at < last; at++) {
+        const long own = indices[k1];
+        const long left = k2 * run, count = min(run, inner - left);
+        __global const float *from = data + (k0 * rows + clamp(own, 0L, rows - 1)) * inner + left;
+        __global float *to = out + (k0 * picked + k1) * inner + left;
+        long i = 0;
+        for (; i + 8 <= count; i += 8) store_float(to + i, load_float(from + i, 8), 8);
+        for (; i < count; i++) to[i] = from[i];
+        k2 += 1;
+        while (k2 >= n2) { k2 -= n2; k1++; }
+        while (k1 >= n1) { k1 -= n1; k0++; }
     }
 }
 
@@ -89,76 +86,6 @@ __kernel void full__float32_1d(
     }
 }
 
-__kernel void sort_keys__int64(__global const ulong *data, const long start, __global ulong *keys, const long size, const int descending)
-{
-    const ulong sign = (ulong)1 << 63;
-    const long share = (size + get_global_size(0) - 1) / get_global_size(0);
-    const long begin = get_global_id(0) * share, end = begin < size ? min(size, begin + share) : begin;
-    for (long i = begin; i < end; i++) {
-        ulong x = (ulong)data[start + i] << 0;
-        x ^= sign;
-        keys[i] = descending ? ~x : x;
-    }
-}
-
-__kernel void sort_runs__ulong(__global const ulong *keys, __global ulong *sorted_keys, __global long *order, const long size, const long n)
-{
-    long first = 0, last = 0;
-    const long share = (size + get_global_size(0) - 1) / get_global_size(0);
-    const long begin = get_global_id(0) * share, end = begin < size ? min(size, begin + share) : begin;
-    for (long i = begin; i < end; i++) {
-        if (i == begin || i == last)
-        {
-            const long row = i / n * n;
-            first = row + (i - row) / 32 * 32;
-            last = min(first + 32, row + n);
-        }
-        const ulong own = keys[i];
-        long place = first;
-        for (long other = first; other < last; other++)
-            place += keys[other] < own || (keys[other] == own && other < i);
-        sorted_keys[place] = own;
-        order[place] = i;
-    }
-}
-
-__kernel void sort_merge__ulong(
-    __global const ulong *keys, __global const long *order, __global ulong *merged_keys, __global long *merged_order,
-    const long size, const long n, const long width)
-{
-    const long parts = (size + 511) / 512;
-    const long share = (parts + get_global_size(0) - 1) / get_global_size(0);
-    const long begin = get_global_id(0) * share, end = begin < parts ? min(parts, begin + share) : begin;
-    for (long number = begin; number < end; number++) {
-        long place = number * 512;
-        const long until = min(place + 512, size);
-        while (place < until) {
-            // The two runs that the place belongs to; the second may be short, or none.
-            const long row = place / n * n, first = row + (place - row) / (2 * width) * (2 * width);
-            const long middle = min(first + width, row + n), last = min(middle + width, row + n);
-            // How many keys of the left run come before the place: equal keys of the left run come first.
-            const long before = place - first;
-            long low = max(0L, before - (last - middle)), high = min(before, middle - first);
-            while (low < high) {
-                const long centre = (low + high) / 2;
-                const int comes = keys[first + centre] <= keys[middle + before - 1 - centre];
-                low = comes ? centre + 1 : low;
-                high = comes ? high : centre;
-            }
-            long left = first + low, right = middle + before - low;
-            for (const long stop = min(until, last); place < stop; place++) {
-                // Without a branch, which no processor could foresee.
-                const ulong a = keys[min(left, middle - 1)], b = keys[min(right, last - 1)];
-                const int from_left = (right >= last) | ((left < middle) & (a <= b));
-                merged_keys[place] = from_left ? a : b;
-                merged_order[place] = order[from_left ? left : right];
-                left += from_left;
-                right += 1 - from_left;
-            }
-        }
-    }
-}
-
 #pragma OPENCL FP_CONTRACT OFF
 // A vector at any element's address, aligned or not.
 typedef float8 float8_anywhere __attribute__((aligned(4)));
@@ -177,34 +104,28 @@ inline void store_float(__global float *p, float8 v, int count)
     else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
 }
 
-__kernel void add_at__float32(
-    __global float *out, __global const float *data, const long data_start, __global const long *indices, const long indices_start,
-    __global const long *order, const long order_start, const long outer, const long n, const long inner, const long picked,
-    const long shares, const long begin, const long end)
+__kernel void add__float32__int64_clip(
+    __global float *restrict out, __global const float *restrict data, const long data_start,
+    __global const long *restrict indices, const long indices_start,
+    const long outer, const long rows, const long inner, const long picked,
+    const long depth, const long width, const long parts, const long begin, const long end)
 {
+    const long columns = (inner + width - 1) / width, part = get_global_id(0) % parts, rest = get_global_id(0) / parts;
+    const long left = rest % columns * width, count = min(width, inner - left);
+    const long first = rest / columns * depth, last = min(outer, first + depth);
+    data += data_start + left;
     indices += indices_start;
-    order += order_start;
-    // Vectors of a row first, then its last elements.
-    const long whole = inner / 8, pieces = whole + inner % 8;
-    const long piece = get_global_id(0) % pieces, o = get_global_id(0) / pieces % outer, part = get_global_id(0) / (pieces * outer);
-    if (part >= shares) return;
-    // The rows that begin in this share of the order.
-    const long share = (end - begin + shares - 1) / shares;
-    long first = min(end, begin + part * share), last = min(end, first + share);
-    while (first < last && first > begin && indices[order[first]] == indices[order[first - 1]]) first++;
-    while (first < last && last < end && indices[order[last]] == indices[order[last - 1]]) last++;
-    for (long j = piece < whole ? first : last; j < last; j++) {
-        __global float *total = out + (o * n + indices[order[j]]) * inner + piece * 8;
-        const float8 more = load_float(data + data_start + (o * picked + order[j]) * inner + piece * 8, 8);
-        const float8 old = load_float(total, 8);
-        const float8 sum = old + more;
-        store_float(total, sum, 8);
-    }
-    for (long j = piece >= whole ? first : last; j < last; j++) {
-        __global float *total = out + (o * n + indices[order[j]]) * inner + whole * 8 + piece - whole;
-        const float more = *(data + data_start + (o * picked + order[j]) * inner + whole * 8 + piece - whole);
-        const float old = *(total);
-        const float sum = old + more;
-        *total = sum;
+    out += left;
+    for (long o = first; o < last; o++) {
+        for (long j = begin; j < end; j++) {
+            const long own = indices[j];
+            const long row = clamp(own, 0L, rows - 1);
+            if ((row / 16 & (parts - 1)) != part) continue;
+            __global const float *from = data + (o * picked + j) * inner;
+            __global float *to = out + (o * rows + row) * inner;
+            long i = 0;
+            for (; i + 8 <= count; i += 8) store_float(to + i, load_float(to + i, 8) + load_float(from + i, 8), 8);
+            for (; i + 1 <= count; i += 1) to[i] = to[i] + from[i];
+        }
     }
 }

@@ -1,4 +1,55 @@
 #pragma OPENCL FP_CONTRACT OFF
+#define get_float(p, i) ((p)[i])
+#define put_float(p, i, x) ((p)[i] = (x))
+
+__kernel void gather_rows__float32__int64_clip(
+    __global float *restrict out, __global const float *restrict data, const long data_start,
+    __global const long *restrict indices, const long indices_start,
+    const long outer, const long rows, const long inner, const long picked, const long run)
+{
+    data += data_start;
+    indices += indices_start;
+    const long n0 = outer, n1 = picked, n2 = (inner + run - 1) / run;
+    const long n = n0 * n1 * n2;
+    for (long at = get_global_id(0); at < n; at += get_global_size(0)) {
+        long k0, k1, k2;
+        {
+            long rest = at;
+            k2 = rest % n2;
+            rest /= n2;
+            k1 = rest % n1;
+            rest /= n1;
+            k0 = rest;
+        }
+        const long own = indices[k1];
+        const long left = k2 * run, count = min(run, inner - left);
+        __global const float *from = data + (k0 * rows + clamp(own, 0L, rows - 1)) * inner + left;
+        __global float *to = out + (k0 * picked + k1) * inner + left;
+        long i = 0;
+        for (; i < count; i++) to[i] = from[i];
+    }
+}
+
+#pragma OPENCL FP_CONTRACT OFF
+#define get_float(p, i) ((p)[i])
+#define put_float(p, i, x) ((p)[i] = (x))
+
+__kernel void full__float32_1d(
+    __global float *z0_data,
+    const int z0_start,
+    const float s0_given,
+    const int n)
+{
+    const float s0 = (float)(s0_given);
+    for (int at = get_global_id(0); at < n; at += get_global_size(0)) {
+        {
+            const float t0 = s0;
+            put_float(z0_data, z0_start + at, t0);
+        }
+    }
+}
+
+#pragma OPENCL FP_CONTRACT OFF
 #define get_long(p, i) ((p)[i])
 #define put_long(p, i, x) ((p)[i] = (x))
 
@@ -23,44 +74,41 @@ __kernel void maximum_minimum__int64_1d(
     }
 }
 
-__kernel void gather__float32(
-    __global float *out, __global const float *data, const long data_start, __global const long *indices, const long indices_start,
-    const long outer, const long n, const long inner, const long picked)
-{
-    const long size = outer * picked * inner;
-    for (long at = get_global_id(0); at < size; at += get_global_size(0)) {
-        const long i = at % inner, j = at / inner % picked, o = at / (inner * picked);
-        out[at] = data[data_start + (o * n + indices[indices_start + j]) * inner + i];
-    }
-}
-
 #pragma OPENCL FP_CONTRACT OFF
-#define get_float(p, i) ((p)[i])
-#define put_float(p, i, x) ((p)[i] = (x))
 
-__kernel void full__float32_1d(
-    __global float *z0_data,
-    const int z0_start,
-    const float s0_given,
-    const int n)
+__kernel void add__float32__int64_clip(
+    __global float *out, __global const float *data, const long data_start, __global const long *indices, const long indices_start,
+    __global const long *order, const long order_start, const long outer, const long rows, const long inner, const long picked,
+    const long shares, const long begin, const long end)
 {
-    const float s0 = (float)(s0_given);
-    for (int at = get_global_id(0); at < n; at += get_global_size(0)) {
-        {
-            const float t0 = s0;
-            put_float(z0_data, z0_start + at, t0);
-        }
+    indices += indices_start;
+    order += order_start;
+    const long i = get_global_id(0) % inner, o = get_global_id(0) / inner % outer, part = get_global_id(0) / (inner * outer);
+    if (part >= shares) return;
+    // The rows that begin in this share of the order.
+    const long share = (end - begin + shares - 1) / shares;
+    long first = min(end, begin + part * share), last = min(end, first + share);
+    while (first < last && first > begin && indices[order[first]] == indices[order[first - 1]]) first++;
+    while (first < last && last < end && indices[order[last]] == indices[order[last - 1]]) last++;
+    for (long j = first; j < last; j++) {
+        const long own = indices[order[j]];
+        __global float *total = out + (o * rows + clamp(own, 0L, rows - 1)) * inner + i;
+        const float more = data[data_start + (o * picked + order[j]) * inner + i];
+        *total = *total + more;
     }
 }
 
-__kernel void sort_keys__int64(__global const ulong *data, const long start, __global ulong *keys, const long size, const int descending)
+inline ulong key_of(ulong bits, ulong flip)
 {
-    const ulong sign = (ulong)1 << 63;
-    for (long i = get_global_id(0); i < size; i += get_global_size(0)) {
-        ulong x = (ulong)data[start + i] << 0;
-        x ^= sign;
-        keys[i] = descending ? ~x : x;
-    }
+    const ulong sign = (ulong)((ulong)1 << 63);
+    const ulong x = convert_ulong(bits) << 0;
+    return (x ^ sign) ^ (ulong)(flip);
+}
+
+__kernel void sort_keys__int64(__global const ulong *data, const long start, __global ulong *keys, const long size, const ulong flip)
+{
+    for (long i = get_global_id(0); i < size; i += get_global_size(0))
+        keys[i] = key_of(data[start + i], flip);
 }
 
 __kernel void sort_runs__ulong(__global const ulong *keys, __global ulong *sorted_keys, __global long *order, const long size, const long n)
@@ -113,34 +161,5 @@ __kernel void sort_merge__ulong(
                 right += 1 - from_left;
             }
         }
-    }
-}
-
-#pragma OPENCL FP_CONTRACT OFF
-#define get_float(p, i) ((p)[i])
-#define put_float(p, i, x) ((p)[i] = (x))
-
-__kernel void add_at__float32(
-    __global float *out, __global const float *data, const long data_start, __global const long *indices, const long indices_start,
-    __global const long *order, const long order_start, const long outer, const long n, const long inner, const long picked,
-    const long shares, const long begin, const long end)
-{
-    indices += indices_start;
-    order += order_start;
-    // Vectors of a row first, then its last elements.
-    const long whole = inner / 1, pieces = whole + inner % 1;
-    const long piece = get_global_id(0) % pieces, o = get_global_id(0) / pieces % outer, part = get_global_id(0) / (pieces * outer);
-    if (part >= shares) return;
-    // The rows that begin in this share of the order.
-    const long share = (end - begin + shares - 1) / shares;
-    long first = min(end, begin + part * share), last = min(end, first + share);
-    while (first < last && first > begin && indices[order[first]] == indices[order[first - 1]]) first++;
-    while (first < last && last < end && indices[order[last]] == indices[order[last - 1]]) last++;
-    for (long j = piece < whole ? first : last; j < last; j++) {
-        __global float *total = out + (o * n + indices[order[j]]) * inner + piece * 1;
-        const float more = *(data + data_start + (o * picked + order[j]) * inner + piece * 1);
-        const float old = *(total);
-        const float sum = old + more;
-        *total = sum;
     }
 }

@@ -75,6 +75,8 @@ TOP: list[Call] = [
     (((0, 3),), {"k": 2}),
     (((3, 0),), {"k": 0}),
     ((WIDE,), {"k": 70}),
+    (((2, 1003),), {"k": 5}),  # found without sorting, by small blocks, by large ones
+    (((LARGE,),), {"k": 3, "is_ascend": True}),
 ]
 
 APART = (-16.0, 16.0)  # so that no difference changes the order

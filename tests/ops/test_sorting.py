@@ -71,6 +71,18 @@ def test_nan_comes_last_and_zeros_are_equal():
     np.testing.assert_array_equal(nd.topk(x, k=3, ret_typ="value").asnumpy(), [np.inf, 1, 0])
 
 
+@pytest.mark.portability
+@pytest.mark.parametrize(("n", "k"), [(5000, 100), (70_001, 7)])
+def test_the_first_of_many_are_those_of_a_sort(n, k):
+    x = np.random.default_rng(0).integers(-3, 4, (2, n)).astype("float32")
+    x[x == 3] = np.nan
+    x[1] = np.nan  # equal all of them, to what stands past the end as well
+    x[1, 1::2000] = 1
+    for is_ascend in (True, False):
+        found = nd.topk(nd.array(x), k=k, is_ascend=is_ascend, dtype="int32").asnumpy()
+        np.testing.assert_array_equal(found, order(x, is_ascend=is_ascend)[:, :k])
+
+
 def test_mxnets_results():
     x = nd.array([[3, 1, 2], [6, 7, 5]])
     assert nd.argsort(x).dtype == np.float32
