@@ -1,25 +1,46 @@
-## out[batch, i, j] = sum over k of a[batch, i, k] * b[batch, k, j]; a and b by strides.
-## CPU schedule: a work-item takes a chunk of tiles of ${rows} rows by ${vectors} vectors; every sum of a tile is a variable of its own, since an
-## array would not stay in registers. GPU schedule: a work-group computes a square of ${tile} by ${tile}, which it reads by way of local memory.
+## out[batch, i, j] = sum over k of a[batch, i, k] * b[batch, k, j] on a CPU; everything by strides. A work-item takes a chunk of tiles of the result, every
+## sum of which is a variable of its own, since an array would not stay in registers. Rows and columns past the last are computed as others once
+## more, or from zeros, and not stored. Two forms:
+## "tiles" of ${rows} rows by ${columns} vectors, read from rows of b, and from panels of either matrix where it is packed;
+## "dots", ${rows} by ${columns} sums of two matrices that both lie along the depth: vectors of products, added up at the end.
 <%namespace name="common" file="common.cl.mako"/>\
 <%
     v = wide if lanes == 1 else f"{wide}{lanes}"
-    given = storage if storage != "half" else "float"
-    widen = lambda text: text if compute == wide else f"convert_{v}({text})"
-    narrow = lambda text, kind: f"({text}) != 0" if logical else text if compute == wide else f"({kind})({text})"
-    pairs = [(r, c) for r in range(rows) for c in range(vectors)]
+    pairs = [(r, c) for r in range(rows) for c in range(columns)]
+    sums = ", ".join(f"sum{r}_{c} = 0" for r, c in pairs)
 %>\
-${common.head({storage}, {compute, wide}, fp64, contract=True)}\
-${common.memory({storage}, index, lanes)}\
+${common.head({wide}, {wide}, fp64, contract=True)}\
+${common.memory({wide}, index, lanes)}\
 
-__kernel void ${name}(
-    __global ${storage} *out,
-    __global const ${storage} *a_data, const ${index} a_start, const ${index} a_batch, const ${index} a_row, const ${index} a_column,
-    __global const ${storage} *b_data, const ${index} b_start, const ${index} b_batch, const ${index} b_row, const ${index} b_column,
-    const ${index} batches, const ${index} m, const ${index} n, const ${index} depth)
+% if form == "tiles":
+inline void store_columns(__global ${wide} *z, const ${index} step, const ${v} sum, const int count)
 {
-% if schedule == "cpu":
-<% width = vectors * lanes %>\
+    if (step == 1) store_${wide}(z, sum, count);
+    else for (int lane = 0; lane < min(${lanes}, count); lane++) z[lane * step] = ((const ${wide} *)&sum)[lane];
+}
+
+% elif form == "dots":
+inline ${wide} total(const ${v} sum${lanes})
+{
+<% width = lanes %>\
+% while width > 2:
+    const ${wide}${width // 2} sum${width // 2} = sum${width}.lo + sum${width}.hi;
+<% width //= 2 %>\
+% endwhile
+    return sum2.x + sum2.y;
+}
+
+% endif
+__kernel void ${name}(
+    __global ${wide} *out, __global const ${wide} *a_data, __global const ${wide} *b_data,
+    const ${index} a_start, const ${index} a_batch, const ${index} a_row, const ${index} a_column,
+    const ${index} b_start, const ${index} b_batch, const ${index} b_row, const ${index} b_column,
+% if form == "tiles":
+    const ${index} a_panel, const ${index} b_panel, const ${index} b_end,
+% endif
+    const ${index} out_row, const ${index} out_column, const ${index} batches, const ${index} m, const ${index} n, const ${index} depth)
+{
+<% width = lanes * columns if form == "tiles" else columns %>\
     const ${index} down = (m + ${rows - 1}) / ${rows}, across = (n + ${width - 1}) / ${width};
     const ${index} tiles = batches * down * across;
     const ${index} chunk = (tiles + get_global_size(0) - 1) / get_global_size(0);
@@ -27,30 +48,30 @@ __kernel void ${name}(
     for (${index} number = first; number < min(tiles, first + chunk); number++) {
         // Neighbouring tiles share their columns of b, which then come from the cache.
         const ${index} i = number % down * ${rows}, j = number / down % across * ${width}, batch = number / (down * across);
-        // Rows past the last are computed as the last once more, and not stored.
-% for r in range(rows):
-        ${index} a${r} = a_start + batch * a_batch + min(i + ${r}, m - 1) * a_row;
+        __global ${wide} *z = out + batch * m * n + i * out_row + j * out_column;
+        ${v} ${sums};
+% if form == "tiles":
+        __global const ${wide} *a0 = a_data + a_start + batch * a_batch + i / ${width} * a_panel + i % ${width} * a_row;
+% for r in range(1, rows):
+        __global const ${wide} *a${r} = a0 + min((${index})${r}, m - 1 - i) * a_row;
 % endfor
-        ${index} b = b_start + batch * b_batch + j;
+        const ${index} start = b_start + batch * b_batch + j / ${width} * b_panel;
+        __global const ${wide} *b = b_data + start;
         const int count = (int)min((${index})${width}, n - j);
-        ${v} ${", ".join(f"sum{r}_{c} = 0" for r, c in pairs)};
+        // Where vectors end inside the array, what is there past the last column does no harm: those sums are not stored.
+        const ${index} room = b_end - ${width} - start;
+        const ${index} whole = room < 0 ? 0 : b_row == 0 ? depth : min(depth, room / b_row + 1);
+        ${index} k = 0;
 % for full in (True, False):
-        ${"if (count == %d)" % width if full else "else"} for (${index} k = 0; k < depth; k++) {
-% for c in range(vectors):
-<% lane_count = lanes if full else f"max(0, min({lanes}, count - {c * lanes}))" %>\
-% if lanes == 1:
-            const ${v} b${c} = ${widen(f"(({v})get_{storage}(b_data, b + {c}))") if full else f"count > {c} ? ({v})get_{storage}(b_data, b + {c}) : 0"};
-% else:
-            const ${v} b${c} = ${widen(f"load_{storage}(b_data + b + {c * lanes}, {lane_count})")};
-% endif
+        for (; k < ${"whole" if full else "depth"}; k++) {
+            const ${index} step = k * a_column;
+% for c in range(columns):
+            const ${v} b${c} = load_${wide}(b + ${c * lanes}, ${lanes if full else f"count - {c * lanes}"});
 % endfor
 % for r in range(rows):
             {
-                const ${v} element = (${v})(get_${storage}(a_data, a${r}));
-% for c in range(vectors):
-                sum${r}_${c} += element * b${c};
-% endfor
-                a${r} += a_column;
+                const ${v} element = (${v})(a${r}[step]);
+                ${" ".join(f"sum{r}_{c} += element * b{c};" for c in range(columns))}
             }
 % endfor
             b += b_row;
@@ -58,30 +79,36 @@ __kernel void ${name}(
 % endfor
 % for r in range(rows):
         if (i + ${r} < m) {
-            __global ${storage} *z = out + (batch * m + i + ${r}) * n + j;
-% for c in range(vectors):
-% if lanes == 1:
-            if (count > ${c}) put_${storage}(z, ${c}, ${narrow(f"sum{r}_{c}", compute)});
-% else:
-            store_${storage}(z + ${c * lanes}, ${f"convert_{compute}{lanes}(sum{r}_{c} != 0) & ({compute}{lanes})(1)" if logical else f"sum{r}_{c}" if compute == wide else f"convert_{compute}{lanes}(sum{r}_{c})"}, max(0, min(${lanes}, count - ${c * lanes})));
-% endif
+% for c in range(columns):
+            store_columns(z + ${r} * out_row + ${c * lanes} * out_column, out_column, sum${r}_${c}, count - ${c * lanes});
 % endfor
         }
 % endfor
-    }
 % else:
-    __local ${wide} a_tile[${tile}][${tile}], b_tile[${tile}][${tile} + 1]; // one more: no two rows begin in the same bank
-    const int x = get_local_id(0), y = get_local_id(1);
-    const ${index} j = get_global_id(0), i = get_global_id(1), batch = get_global_id(2);
-    const ${index} a = a_start + batch * a_batch, b = b_start + batch * b_batch;
-    ${wide} sum = 0;
-    for (${index} k = 0; k < depth; k += ${tile}) {
-        a_tile[y][x] = i < m && k + x < depth ? (${wide})get_${storage}(a_data, a + i * a_row + (k + x) * a_column) : (${wide})0;
-        b_tile[y][x] = j < n && k + y < depth ? (${wide})get_${storage}(b_data, b + (k + y) * b_row + j * b_column) : (${wide})0;
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (int step = 0; step < ${tile}; step++) sum += a_tile[y][step] * b_tile[step][x];
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    if (i < m && j < n) put_${storage}(out, (batch * m + i) * n + j, ${narrow("sum", compute)});
+% for name_, count, along, limit in (("a", rows, "a_row", "m - 1 - i"), ("b", columns, "b_column", "n - 1 - j")):
+        __global const ${wide} *${name_}0 = ${name_}_data + ${name_}_start + batch * ${name_}_batch + ${"i" if name_ == "a" else "j"} * ${along};
+% for r in range(1, count):
+        __global const ${wide} *${name_}${r} = ${name_}0 + min((${index})${r}, ${limit}) * ${along};
+% endfor
+% endfor
+        ${index} k = 0;
+% for full in (True, False):
+        ${f"for (; k + {lanes} <= depth; k += {lanes})" if full else "if (k < depth)"} {
+<% count = lanes if full else "depth - k" %>\
+% for c in range(columns):
+            const ${v} b${c}_k = load_${wide}(b${c} + k, ${count});
+% endfor
+% for r in range(rows):
+            {
+                const ${v} elements = load_${wide}(a${r} + k, ${count});
+                ${" ".join(f"sum{r}_{c} += elements * b{c}_k;" for c in range(columns))}
+            }
+% endfor
+        }
+% endfor
+% for r, c in pairs:
+        if (i + ${r} < m && j + ${c} < n) z[${r} * out_row + ${c} * out_column] = total(sum${r}_${c});
+% endfor
 % endif
+    }
 }
