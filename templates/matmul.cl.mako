@@ -19,17 +19,6 @@ inline void store_columns(__global ${wide} *z, const ${index} step, const ${v} s
     else for (int lane = 0; lane < min(${lanes}, count); lane++) z[lane * step] = ((const ${wide} *)&sum)[lane];
 }
 
-% elif form == "dots":
-inline ${wide} total(const ${v} sum${lanes})
-{
-<% width = lanes %>\
-% while width > 2:
-    const ${wide}${width // 2} sum${width // 2} = sum${width}.lo + sum${width}.hi;
-<% width //= 2 %>\
-% endwhile
-    return sum2.x + sum2.y;
-}
-
 % endif
 __kernel void ${name}(
     __global ${wide} *out, __global const ${wide} *a_data, __global const ${wide} *b_data,
@@ -38,32 +27,34 @@ __kernel void ${name}(
 % if form == "tiles":
     const ${index} a_panel, const ${index} b_panel, const ${index} b_end,
 % endif
-    const ${index} out_row, const ${index} out_column, const ${index} batches, const ${index} m, const ${index} n, const ${index} depth)
+    const ${index} out_row, const ${index} out_column, const ${index} batches, const ${index} parts, const ${index} m, const ${index} n,
+    const ${index} depth, const ${index} deep)
 {
 <% width = lanes * columns if form == "tiles" else columns %>\
     const ${index} down = (m + ${rows - 1}) / ${rows}, across = (n + ${width - 1}) / ${width};
-    const ${index} tiles = batches * down * across;
+    const ${index} tiles = batches * parts * down * across;
     const ${index} chunk = (tiles + get_global_size(0) - 1) / get_global_size(0);
     const ${index} first = get_global_id(0) * chunk;
     for (${index} number = first; number < min(tiles, first + chunk); number++) {
         // Neighbouring tiles share their columns of b, which then come from the cache.
-        const ${index} i = number % down * ${rows}, j = number / down % across * ${width}, batch = number / (down * across);
-        __global ${wide} *z = out + batch * m * n + i * out_row + j * out_column;
+        const ${index} i = number % down * ${rows}, j = number / down % across * ${width}, each = number / (down * across);
+        const ${index} batch = each / parts, begin = each % parts * deep, length = min(deep, depth - begin);
+        __global ${wide} *z = out + each * m * n + i * out_row + j * out_column;
         ${v} ${sums};
 % if form == "tiles":
-        __global const ${wide} *a0 = a_data + a_start + batch * a_batch + i / ${width} * a_panel + i % ${width} * a_row;
+        __global const ${wide} *a0 = a_data + a_start + batch * a_batch + begin * a_column + i / ${width} * a_panel + i % ${width} * a_row;
 % for r in range(1, rows):
         __global const ${wide} *a${r} = a0 + min((${index})${r}, m - 1 - i) * a_row;
 % endfor
-        const ${index} start = b_start + batch * b_batch + j / ${width} * b_panel;
+        const ${index} start = b_start + batch * b_batch + begin * b_row + j / ${width} * b_panel;
         __global const ${wide} *b = b_data + start;
         const int count = (int)min((${index})${width}, n - j);
         // Where vectors end inside the array, what is there past the last column does no harm: those sums are not stored.
         const ${index} room = b_end - ${width} - start;
-        const ${index} whole = room < 0 ? 0 : b_row == 0 ? depth : min(depth, room / b_row + 1);
+        const ${index} whole = room < 0 ? 0 : b_row == 0 ? length : min(length, room / b_row + 1);
         ${index} k = 0;
 % for full in (True, False):
-        for (; k < ${"whole" if full else "depth"}; k++) {
+        for (; k < ${"whole" if full else "length"}; k++) {
             const ${index} step = k * a_column;
 % for c in range(columns):
             const ${v} b${c} = load_${wide}(b + ${c * lanes}, ${lanes if full else f"count - {c * lanes}"});
@@ -86,15 +77,15 @@ __kernel void ${name}(
 % endfor
 % else:
 % for name_, count, along, limit in (("a", rows, "a_row", "m - 1 - i"), ("b", columns, "b_column", "n - 1 - j")):
-        __global const ${wide} *${name_}0 = ${name_}_data + ${name_}_start + batch * ${name_}_batch + ${"i" if name_ == "a" else "j"} * ${along};
+        __global const ${wide} *${name_}0 = ${name_}_data + ${name_}_start + batch * ${name_}_batch + begin + ${"i" if name_ == "a" else "j"} * ${along};
 % for r in range(1, count):
         __global const ${wide} *${name_}${r} = ${name_}0 + min((${index})${r}, ${limit}) * ${along};
 % endfor
 % endfor
         ${index} k = 0;
 % for full in (True, False):
-        ${f"for (; k + {lanes} <= depth; k += {lanes})" if full else "if (k < depth)"} {
-<% count = lanes if full else "depth - k" %>\
+        ${f"for (; k + {lanes} <= length; k += {lanes})" if full else "if (k < length)"} {
+<% count = lanes if full else "length - k" %>\
 % for c in range(columns):
             const ${v} b${c}_k = load_${wide}(b${c} + k, ${count});
 % endfor
@@ -106,8 +97,22 @@ __kernel void ${name}(
 % endfor
         }
 % endfor
-% for r, c in pairs:
-        if (i + ${r} < m && j + ${c} < n) z[${r} * out_row + ${c} * out_column] = total(sum${r}_${c});
+        // Fold the vectors pair by pair, the halves of one beside those of the other, until each is a lane of one vector.
+% for group in range(len(pairs) // lanes):
+<%
+    names = [f"sum{r}_{c}" for r, c in pairs[group * lanes : (group + 1) * lanes]]
+    half = lanes // 2
+%>\
+% while len(names) > 1:
+% for x, y in zip(names[::2], names[1::2]):
+<% pick = lambda shift: "s" + "".join(f"{b + t + shift:x}" for b in range(0, lanes, 2 * half) for t in range(half)) %>\
+        ${x} = (${v})(${x}.${pick(0)}, ${y}.${pick(0)}) + (${v})(${x}.${pick(half)}, ${y}.${pick(half)});
+% endfor
+<% names, half = names[::2], half // 2 %>\
+% endwhile
+% for lane, (r, c) in enumerate(pairs[group * lanes : (group + 1) * lanes]):
+        if (i + ${r} < m && j + ${c} < n) z[${r} * out_row + ${c} * out_column] = ${names[0]}.s${f"{lane:x}"};
+% endfor
 % endfor
 % endif
     }

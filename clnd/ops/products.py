@@ -15,11 +15,13 @@ from clnd.errors import ShapeError
 
 from .declare import composed, converted, launched, registry
 
-DEEPEST = 2 * engine.ROUNDS  # elements of one sum that one work-item adds up
+DEEPEST = 2 * engine.ROUNDS  # rounds in which a work-item adds up a sum
+SHALLOW = 2048  # elements of a sum that are worth a work-item
 ROUNDS = 4 * engine.ROUNDS  # of a work-item in all; a round of these loops is one of the driver's, not a run of lanes
 SPLIT = 16384  # products, or elements to pack, that are worth a work-item
 PIECE = 64  # how deep a piece of a panel is that is packed at a time
 CACHED = 1 << 17  # elements of a matrix that the caches serve well however it lies
+FEW = 1 << 22  # products that are done before packing pays
 WIDE = {"float": "float", "double": "double", "int": "uint", "uint": "uint", "long": "ulong", "ulong": "ulong"}  # signed sums may overflow
 
 
@@ -52,12 +54,13 @@ class Packing(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How a product is computed: by which kernel with which numbers, from which operands packed, and with factors exchanged or not."""
+    """How a product is computed: the kernel, parts of the depth, which factors are packed, and whether they are exchanged."""
 
     kernel: Any
     grid: tuple[int, ...]
     group: tuple[int, ...]
     numbers: tuple[int, ...]
+    parts: int
     packings: tuple[Packing | None, Packing | None] = (None, None)
     exchanged: bool = False
 
@@ -88,10 +91,8 @@ def matmul(lhs: Value, rhs: Value, *, transpose_a: bool = False, transpose_b: bo
     result = Value((*batch, m, rhs.shape[-2 if transpose_b else -1]), wide, device)
     if result.size == 0 or k == 0:
         return registry["full"](shape=result.shape, value=0, dtype=dtype, device=device)
-    if k > DEEPEST:
-        return converted(_in_parts(lhs, rhs, transpose_a, transpose_b), dtype)
-    buffer = device.allocate(result.size * wide.itemsize)
     plan = _plan(device, wide, Lines.of(lhs, transpose_a), Lines.of(rhs, not transpose_b))
+    buffer = device.allocate(plan.parts * result.size * wide.itemsize)
     factors = [lhs.buffer, rhs.buffer]
     if plan.exchanged:
         factors.reverse()
@@ -101,32 +102,24 @@ def matmul(lhs: Value, rhs: Value, *, transpose_a: bool = False, transpose_b: bo
             packing.kernel(packing.grid, (1,), panels, factors[i], *packing.numbers)
             factors[i] = panels
     plan.kernel(plan.grid, plan.group, buffer, *factors, *plan.numbers)
-    result.place(buffer, engine.compact(result.shape))
+    if plan.parts > 1:
+        shape = (*batch, plan.parts, *result.shape[-2:])
+        sums = Value(shape, wide, device).place(buffer, engine.compact(shape))
+        result = registry["sum"](sums, axis=len(batch), dtype=wide)
+    else:
+        result.place(buffer, engine.compact(result.shape))
     return result if dtype == wide else converted(result, dtype)
-
-
-def _in_parts(lhs: Value, rhs: Value, transpose_a: bool, transpose_b: bool) -> Value:
-    """A product whose sums are so long that no work-item should run through one alone."""
-    part, window, total = engine.ROUNDS, registry["slice_axis"], None
-    depth = lhs.ndim - 2 if transpose_a else lhs.ndim - 1
-    for begin in range(0, lhs.shape[depth], part):
-        end = min(lhs.shape[depth], begin + part)
-        a = window(lhs, axis=depth, begin=begin, end=end)
-        b = window(rhs, axis=rhs.ndim - 1 if transpose_b else rhs.ndim - 2, begin=begin, end=end)
-        product = matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
-        total = product if total is None else total + product
-    assert total is not None
-    return total
 
 
 @functools.lru_cache(maxsize=1024)
 def _plan(device: Any, dtype: np.dtype[Any], lhs: Lines, rhs: Lines) -> Plan:
     """The rules: from sizes, strides, dtype and traits alone."""
     (batch, m, k), n = lhs.shape, rhs.shape[1]
-    index = engine.index_type([Layout(*lhs), Layout(*rhs)], batch * (m + 32) * (n + 32 + k))
+    largest = batch * max(-(-k // SHALLOW) * m * n, (m + 64) * k, (n + 64) * k)
+    index = engine.index_type([Layout(*lhs), Layout(*rhs)], largest)
     if device.traits.schedule == "gpu":
         return _blocks(device, dtype, index, lhs, rhs)
-    if lhs.strides[2] == 1 == rhs.strides[2] and (min(m, n) < 32 or max(m, n) * k <= CACHED):
+    if lhs.strides[2] == 1 == rhs.strides[2] and (min(m, n) < 32 or batch * m * n * k <= FEW):
         return _dots(device, dtype, index, lhs, rhs)
     return _tiles(device, dtype, index, lhs, rhs)
 
@@ -155,14 +148,23 @@ def _grid(device: Any, units: int, work: int, rounds: int) -> tuple[int]:
     return (max(1, min(units, max(wanted, -(-units * rounds // ROUNDS)))),)
 
 
+def _parts(device: Any, k: int, tiles: int, deepest: int) -> tuple[int, int]:
+    """How many parts of the depth, and how deep: so that all compute units have work, and no work-item too many rounds."""
+    units = 4 * device.traits.compute_units
+    parts = max(1, -(-k // deepest), min(units // tiles, k // SHALLOW))
+    deep = -(-k // (parts * PIECE)) * PIECE
+    return -(-k // deep), deep
+
+
 def _dots(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Lines) -> Plan:
     """Both factors lie along the depth."""
     (batch, m, k), n, lanes = lhs.shape, rhs.shape[1], _lanes(device, dtype)
     rows, columns = 4, 4 if lanes * dtype.itemsize >= 64 else 2
-    kernel = _kernel(device, dtype, index, "matmul", 14, form="dots", lanes=lanes, rows=rows, columns=columns)
+    kernel = _kernel(device, dtype, index, "matmul", 16, form="dots", lanes=lanes, rows=rows, columns=columns)
     tiles = batch * -(-m // rows) * -(-n // columns)
-    numbers = (lhs.offset, *lhs.strides, rhs.offset, rhs.strides[0], 1, rhs.strides[1], n, 1, batch, m, n, k)
-    return Plan(kernel, _grid(device, tiles, batch * m * n * k, k // lanes + 128), (1,), numbers)
+    parts, deep = _parts(device, k, tiles, DEEPEST * lanes)
+    numbers = (lhs.offset, *lhs.strides, rhs.offset, rhs.strides[0], 1, rhs.strides[1], n, 1, batch, parts, m, n, k, deep)
+    return Plan(kernel, _grid(device, tiles * parts, batch * m * n * k, deep // lanes + 128), (1,), numbers, parts)
 
 
 def _blocks(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Lines) -> Plan:
@@ -170,17 +172,18 @@ def _blocks(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Line
     (batch, m, k), n = lhs.shape, rhs.shape[1]
     group = 1 << (device.traits.group.bit_length() - 1) // 2
     each = 4 if batch * (m // (4 * group)) * (n // (4 * group)) >= device.traits.compute_units else 1
-    kernel = _kernel(device, dtype, index, "matmul_blocks", 11, group=group, deep=16, rows=each, columns=each)
-    numbers = (lhs.offset, *lhs.strides, rhs.offset, rhs.strides[0], rhs.strides[2], rhs.strides[1], m, n, k)
-    grid = (-(-n // (each * group)) * group, -(-m // (each * group)) * group, batch)
-    return Plan(kernel, grid, (group, group, 1), numbers)
+    down, across = -(-m // (each * group)), -(-n // (each * group))
+    parts, deep = _parts(device, k, batch * down * across, DEEPEST)
+    kernel = _kernel(device, dtype, index, "matmul_blocks", 13, group=group, slab=16, rows=each, columns=each)
+    numbers = (lhs.offset, *lhs.strides, rhs.offset, rhs.strides[0], rhs.strides[2], rhs.strides[1], parts, m, n, k, deep)
+    return Plan(kernel, (across * group, down * group, batch * parts), (group, group, 1), numbers, parts)
 
 
 def _tiles(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Lines) -> Plan:
     """The right factor in vectors along its columns, the left one element by element; packed or as they lie, whichever moves less."""
     (batch, m, k), n, lanes = lhs.shape, rhs.shape[1], _lanes(device, dtype)
     width, rows = 2 * lanes, 8 if lanes * dtype.itemsize >= 64 else 4
-    kernel = _kernel(device, dtype, index, "matmul", 17, form="tiles", lanes=lanes, rows=rows, columns=2)
+    kernel = _kernel(device, dtype, index, "matmul", 19, form="tiles", lanes=lanes, rows=rows, columns=2)
     exchanged = _moved(rhs, lhs, width) + m * n < _moved(lhs, rhs, width)
     a, b = (rhs, lhs) if exchanged else (lhs, rhs)
     packings = [
@@ -194,15 +197,17 @@ def _tiles(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Lines
             numbers += [x.offset, *x.strides]
             panels.append(width * x.strides[1])
         else:
-            numbers += [0, -(-lines // width) * width * k, 1, width]
+            numbers += [0, x.strides[0] and -(-lines // width) * width * k, 1, width]
             panels.append(width * k)
     numbers[6], numbers[7] = numbers[7], numbers[6]
     end = extent(Layout(*b)) if packings[1] is None else packings[1].nbytes // dtype.itemsize
     down, across = a.shape[1], b.shape[1]
     steps = (1, n) if exchanged else (n, 1)
     tiles = batch * -(-down // rows) * -(-across // width)
-    grid = _grid(device, tiles, batch * m * n * k, k + 1024)
-    return Plan(kernel, grid, (1,), (*numbers, *panels, end, *steps, batch, down, across, k), (packings[0], packings[1]), exchanged)
+    parts, deep = _parts(device, k, tiles, DEEPEST)
+    grid = _grid(device, tiles * parts, batch * m * n * k, deep + 1024)
+    sizes = (*steps, batch, parts, down, across, k, deep)
+    return Plan(kernel, grid, (1,), (*numbers, *panels, end, *sizes), parts, (packings[0], packings[1]), exchanged)
 
 
 def _packed(a: Lines, b: Lines, width: int) -> tuple[bool, bool]:
@@ -222,6 +227,7 @@ def _moved(a: Lines, b: Lines, width: int) -> int:
 
 def _packing(device: Any, dtype: np.dtype[Any], index: str, x: Lines, lanes: int) -> Packing:
     (batch, lines, k), width = x.shape, 2 * lanes
+    batch = batch if x.strides[0] else 1  # one for all
     kernel = device.kernel(
         "panels",
         f"panels__{dtype}",
@@ -235,7 +241,7 @@ def _packing(device: Any, dtype: np.dtype[Any], index: str, x: Lines, lanes: int
     panels = batch * -(-lines // width)
     units = panels * -(-k // PIECE)
     grid = _grid(device, units, panels * width * k, PIECE * width)
-    return Packing(kernel, grid, panels * width * k * dtype.itemsize, (x.offset, *x.strides, *x.shape))
+    return Packing(kernel, grid, panels * width * k * dtype.itemsize, (x.offset, *x.strides, batch, lines, k))
 
 
 @composed(numpy=None, methods=["dot"])
