@@ -12,14 +12,6 @@
 ${common.head({wide}, {wide}, fp64, contract=True)}\
 ${common.memory({wide}, index, lanes)}\
 
-% if form == "tiles":
-inline void store_columns(__global ${wide} *z, const ${index} step, const ${v} sum, const int count)
-{
-    if (step == 1) store_${wide}(z, sum, count);
-    else for (int lane = 0; lane < min(${lanes}, count); lane++) z[lane * step] = ((const ${wide} *)&sum)[lane];
-}
-
-% endif
 __kernel void ${name}(
     __global ${wide} *out, __global const ${wide} *a_data, __global const ${wide} *b_data,
     const ${index} a_start, const ${index} a_batch, const ${index} a_row, const ${index} a_column,
@@ -68,13 +60,19 @@ __kernel void ${name}(
             b += b_row;
         }
 % endfor
+        if (out_column == 1 && count == ${width}) {
 % for r in range(rows):
-        if (i + ${r} < m) {
+            if (i + ${r} < m) {
 % for c in range(columns):
-            store_columns(z + ${r} * out_row + ${c * lanes} * out_column, out_column, sum${r}_${c}, count - ${c * lanes});
+                *(__global ${v}_anywhere *)(z + ${r} * out_row + ${c * lanes}) = sum${r}_${c};
 % endfor
+            }
+% endfor
+        } else {
+            ${v} tile[${rows * columns}] = {${", ".join(f"sum{r}_{c}" for r, c in pairs)}};
+            for (int r = 0; r < min((${index})${rows}, m - i); r++)
+                for (int c = 0; c < count; c++) z[r * out_row + c * out_column] = ((const ${wide} *)tile)[r * ${width} + c];
         }
-% endfor
 % else:
 % for name_, count, along, limit in (("a", rows, "a_row", "m - 1 - i"), ("b", columns, "b_column", "n - 1 - j")):
         __global const ${wide} *${name_}0 = ${name_}_data + ${name_}_start + batch * ${name_}_batch + begin + ${"i" if name_ == "a" else "j"} * ${along};
