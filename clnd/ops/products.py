@@ -124,13 +124,14 @@ def _plan(device: Any, dtype: np.dtype[Any], lhs: Lines, rhs: Lines) -> Plan:
     return _tiles(device, dtype, index, lhs, rhs)
 
 
-def _kernel(device: Any, dtype: np.dtype[Any], index: str, template: str, numbers: int, **parameters: Any) -> Any:
+def _kernel(device: Any, dtype: np.dtype[Any], index: str, form: str, numbers: int, **parameters: Any) -> Any:
     engine.check_dtype(dtype, device, "matmul")
     return device.kernel(
-        template,
-        f"{template}__{dtype}",
+        "matmul_blocks" if form == "blocks" else "matmul",
+        f"matmul_{form}__{dtype}",
         arguments=("buffer", "buffer", "buffer", *[index] * numbers),
         index=index,
+        form=form,
         wide=WIDE[dtypes.INFO[dtype].compute],
         **parameters,
     )
@@ -160,7 +161,7 @@ def _dots(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Lines)
     """Both factors lie along the depth."""
     (batch, m, k), n, lanes = lhs.shape, rhs.shape[1], _lanes(device, dtype)
     rows, columns = 4, 4 if lanes * dtype.itemsize >= 64 else 2
-    kernel = _kernel(device, dtype, index, "matmul", 16, form="dots", lanes=lanes, rows=rows, columns=columns)
+    kernel = _kernel(device, dtype, index, "dots", 16, lanes=lanes, rows=rows, columns=columns)
     tiles = batch * -(-m // rows) * -(-n // columns)
     parts, deep = _parts(device, k, tiles, DEEPEST * lanes)
     numbers = (lhs.offset, *lhs.strides, rhs.offset, rhs.strides[0], 1, rhs.strides[1], n, 1, batch, parts, m, n, k, deep)
@@ -174,7 +175,7 @@ def _blocks(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Line
     each = 4 if batch * (m // (4 * group)) * (n // (4 * group)) >= device.traits.compute_units else 1
     down, across = -(-m // (each * group)), -(-n // (each * group))
     parts, deep = _parts(device, k, batch * down * across, DEEPEST)
-    kernel = _kernel(device, dtype, index, "matmul_blocks", 13, group=group, slab=16, rows=each, columns=each)
+    kernel = _kernel(device, dtype, index, "blocks", 13, group=group, slab=16, rows=each, columns=each)
     numbers = (lhs.offset, *lhs.strides, rhs.offset, rhs.strides[0], rhs.strides[2], rhs.strides[1], parts, m, n, k, deep)
     return Plan(kernel, (across * group, down * group, batch * parts), (group, group, 1), numbers, parts)
 
@@ -183,7 +184,7 @@ def _tiles(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Lines
     """The right factor in vectors along its columns, the left one element by element; packed or as they lie, whichever moves less."""
     (batch, m, k), n, lanes = lhs.shape, rhs.shape[1], _lanes(device, dtype)
     width, rows = 2 * lanes, 8 if lanes * dtype.itemsize >= 64 else 4
-    kernel = _kernel(device, dtype, index, "matmul", 19, form="tiles", lanes=lanes, rows=rows, columns=2)
+    kernel = _kernel(device, dtype, index, "tiles", 19, lanes=lanes, rows=rows, columns=2)
     exchanged = _moved(rhs, lhs, width) + m * n < _moved(lhs, rhs, width)
     a, b = (rhs, lhs) if exchanged else (lhs, rhs)
     packings = [
