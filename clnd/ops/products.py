@@ -22,6 +22,7 @@ SPLIT = 16384  # products, or elements to pack, that are worth a work-item
 PIECE = 64  # how deep a piece of a panel is that is packed at a time
 CACHED = 1 << 17  # elements of a matrix that the caches serve well however it lies
 FEW = 1 << 22  # products that are done before packing pays
+THIN = 32  # lines of one factor that do not pay for packing the other
 WIDE = {"float": "float", "double": "double", "int": "uint", "uint": "uint", "long": "ulong", "ulong": "ulong"}  # signed sums may overflow
 
 
@@ -119,7 +120,7 @@ def _plan(device: Any, dtype: np.dtype[Any], lhs: Lines, rhs: Lines) -> Plan:
     index = engine.index_type([Layout(*lhs), Layout(*rhs)], largest)
     if device.traits.schedule == "gpu":
         return _blocks(device, dtype, index, lhs, rhs)
-    if lhs.strides[2] == 1 == rhs.strides[2] and (min(m, n) < 32 or batch * m * n * k <= FEW):
+    if lhs.strides[2] == 1 == rhs.strides[2] and (min(m, n) <= THIN or batch * m * n * k <= FEW):
         return _dots(device, dtype, index, lhs, rhs)
     return _tiles(device, dtype, index, lhs, rhs)
 
@@ -143,6 +144,11 @@ def _lanes(device: Any, dtype: np.dtype[Any]) -> int:
     return max(4, lanes)
 
 
+def _sides(device: Any) -> tuple[int, int]:
+    """Rows and columns (in vectors) of a tile whose sums stay in registers: there are 32 where a vector has 64 bytes, else 16."""
+    return (8, 2) if device.traits.lanes * 4 >= 64 else (4, 2)
+
+
 def _grid(device: Any, units: int, work: int, rounds: int) -> tuple[int]:
     """Work-items for `units`, of so much work in all and so many rounds each."""
     wanted = min(4 * device.traits.compute_units, work // SPLIT)
@@ -160,7 +166,7 @@ def _parts(device: Any, k: int, tiles: int, deepest: int) -> tuple[int, int]:
 def _dots(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Lines) -> Plan:
     """Both factors lie along the depth."""
     (batch, m, k), n, lanes = lhs.shape, rhs.shape[1], _lanes(device, dtype)
-    rows, columns = 4, 4 if lanes * dtype.itemsize >= 64 else 2
+    rows, columns = (4, _sides(device)[0] // 2)
     kernel = _kernel(device, dtype, index, "dots", 16, lanes=lanes, rows=rows, columns=columns)
     tiles = batch * -(-m // rows) * -(-n // columns)
     parts, deep = _parts(device, k, tiles, DEEPEST * lanes)
@@ -183,13 +189,15 @@ def _blocks(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Line
 def _tiles(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Lines) -> Plan:
     """The right factor in vectors along its columns, the left one element by element; packed or as they lie, whichever moves less."""
     (batch, m, k), n, lanes = lhs.shape, rhs.shape[1], _lanes(device, dtype)
-    width, rows = 2 * lanes, 8 if lanes * dtype.itemsize >= 64 else 4
-    kernel = _kernel(device, dtype, index, "tiles", 19, lanes=lanes, rows=rows, columns=2)
-    exchanged = _moved(rhs, lhs, width) + m * n < _moved(lhs, rhs, width)
+    exchanged = _moved(rhs, lhs) + m * n < _moved(lhs, rhs)
     a, b = (rhs, lhs) if exchanged else (lhs, rhs)
-    packings = [
-        _packing(device, dtype, index, x, lanes) if packed else None for x, packed in zip((a, b), _packed(a, b, width), strict=True)
-    ]
+    rows, columns = _sides(device)
+    if a.shape[1] <= columns:  # the other way round: as many sums, and longer runs of b
+        rows, columns = columns, rows
+    width = columns * lanes
+    kernel = _kernel(device, dtype, index, "tiles", 19, lanes=lanes, rows=rows, columns=columns)
+    needed = zip((a, b), _packed(a, b), strict=True)
+    packings = [_packing(device, dtype, index, x, lanes, width) if packed else None for x, packed in needed]
     numbers: list[int] = []
     panels = []
     for x, packing in zip((a, b), packings, strict=True):
@@ -211,23 +219,23 @@ def _tiles(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Lines
     return Plan(kernel, grid, (1,), (*numbers, *panels, end, *sizes), parts, (packings[0], packings[1]), exchanged)
 
 
-def _packed(a: Lines, b: Lines, width: int) -> tuple[bool, bool]:
+def _packed(a: Lines, b: Lines) -> tuple[bool, bool]:
     """Which factors are packed: what does not lie as the kernel reads it, if it is large, and for vectors in any case."""
     (_, m, k), n = a.shape, b.shape[1]
     lies = (n == 1 or b.strides[1] == 1) and (k == 1 or b.strides[2] > 0) and b.strides[0] >= 0
-    return a.strides[2] != 1 and m * k > CACHED and n > 2 * width, not lies or (n * k > CACHED and m > 32)
+    return a.strides[2] != 1 and m * k > CACHED and n > THIN, not lies or (n * k > CACHED and m > THIN)
 
 
-def _moved(a: Lines, b: Lines, width: int) -> int:
+def _moved(a: Lines, b: Lines) -> int:
     """How many elements are packed, or read from where they lie badly."""
     whole = (prod(a.shape[1:]), prod(b.shape[1:]))
-    packed = _packed(a, b, width)
+    packed = _packed(a, b)
     scattered = a.strides[2] != 1 and whole[0] > CACHED and not packed[0]
     return packed[0] * whole[0] + packed[1] * whole[1] + scattered * whole[0]
 
 
-def _packing(device: Any, dtype: np.dtype[Any], index: str, x: Lines, lanes: int) -> Packing:
-    (batch, lines, k), width = x.shape, 2 * lanes
+def _packing(device: Any, dtype: np.dtype[Any], index: str, x: Lines, lanes: int, width: int) -> Packing:
+    batch, lines, k = x.shape
     batch = batch if x.strides[0] else 1  # one for all
     kernel = device.kernel(
         "panels",
