@@ -20,8 +20,8 @@ SHALLOW = 2048  # elements of a sum that are worth a work-item
 ROUNDS = 4 * engine.ROUNDS  # of a work-item in all; a round of these loops is one of the driver's, not a run of lanes
 SPLIT = 16384  # products, or elements to pack, that are worth a work-item
 PIECE = 64  # how deep a piece of a panel is that is packed at a time
-CACHED = 1 << 17  # elements of a matrix that the caches serve well however it lies
-FEW = 1 << 22  # products that are done before packing pays
+CACHED = 1 << 18  # elements of a matrix that the caches serve well however it lies
+FEW = 1 << 20  # products that are done before packing pays
 THIN = 32  # lines of one factor that do not pay for packing the other
 WIDE = {"float": "float", "double": "double", "int": "uint", "uint": "uint", "long": "ulong", "ulong": "ulong"}  # signed sums may overflow
 
@@ -223,7 +223,7 @@ def _packed(a: Lines, b: Lines) -> tuple[bool, bool]:
     """Which factors are packed: what does not lie as the kernel reads it, if it is large, and for vectors in any case."""
     (_, m, k), n = a.shape, b.shape[1]
     lies = (n == 1 or b.strides[1] == 1) and (k == 1 or b.strides[2] > 0) and b.strides[0] >= 0
-    return a.strides[2] != 1 and m * k > CACHED and n > THIN, not lies or (n * k > CACHED and m > THIN)
+    return a.strides[2] != 1 and m * k > CACHED and n > THIN, not lies or (n * k > CACHED and m > 2 * THIN)
 
 
 def _moved(a: Lines, b: Lines) -> int:
