@@ -41,15 +41,17 @@ __kernel void ${name}(
         const ${index} start = b_start + batch * b_batch + begin * b_row + j / ${width} * b_panel;
         __global const ${wide} *b = b_data + start;
         const int count = (int)min((${index})${width}, n - j);
-        // Where vectors end inside the array, what is there past the last column does no harm: those sums are not stored.
+        // Where vectors end inside the array, what is there past the last column does no harm: those sums are not stored. Elsewhere the last
+        // column stands for those past it. (Loads by way of an array would cost the registers of the sums on some drivers.)
         const ${index} room = b_end - ${width} - start;
         const ${index} whole = room < 0 ? 0 : b_row == 0 ? length : min(length, room / b_row + 1);
+        const int last = count - 1;
         ${index} k = 0;
 % for full in (True, False):
         for (; k < ${"whole" if full else "length"}; k++) {
             const ${index} step = k * a_column;
 % for c in range(columns):
-            const ${v} b${c} = load_${wide}(b + ${c * lanes}, ${lanes if full else f"count - {c * lanes}"});
+            const ${v} b${c} = ${f"*(__global const {v}_anywhere *)(b + {c * lanes})" if full else f"({v})({', '.join(f'b[min({c * lanes + lane}, last)]' for lane in range(lanes))})"};
 % endfor
 % for r in range(rows):
             {

@@ -21,7 +21,7 @@ ROUNDS = 4 * engine.ROUNDS  # of a work-item in all; a round of these loops is o
 SPLIT = 16384  # products, or elements to pack, that are worth a work-item
 PIECE = 64  # how deep a piece of a panel is that is packed at a time
 CACHED = 1 << 18  # elements of a matrix that the caches serve well however it lies
-FEW = 1 << 20  # products that are done before packing pays
+FEW = 1 << 19  # products that are done before packing pays
 THIN = 32  # lines of one factor that do not pay for packing the other
 WIDE = {"float": "float", "double": "double", "int": "uint", "uint": "uint", "long": "ulong", "ulong": "ulong"}  # signed sums may overflow
 
