@@ -12,6 +12,19 @@
 ${common.head({wide}, {wide}, fp64, contract=True)}\
 ${common.memory({wide}, index, lanes)}\
 
+% if form == "dots":
+<%
+    mask = ("long" if wide in ("double", "ulong") else "int") + str(lanes)
+%>\
+// The elements from `done` on, in the last vector that lies inside the line; the others are zeros.
+inline ${v} load_rest(__global const ${wide} *line, const ${index} done, const ${index} length)
+{
+    if (length < ${lanes}) return load_${wide}(line, length);
+    const ${v} x = *(__global const ${v}_anywhere *)(line + length - ${lanes});
+    return (${mask})(${", ".join(str(lane) for lane in range(lanes))}) >= (${mask})(done + ${lanes} - length) ? x : (${v})(0);
+}
+
+% endif
 __kernel void ${name}(
     __global ${wide} *out, __global const ${wide} *a_data, __global const ${wide} *b_data,
     const ${index} a_start, const ${index} a_batch, const ${index} a_row, const ${index} a_column,
@@ -85,13 +98,12 @@ __kernel void ${name}(
         ${index} k = 0;
 % for full in (True, False):
         ${f"for (; k + {lanes} <= length; k += {lanes})" if full else "if (k < length)"} {
-<% count = lanes if full else "length - k" %>\
 % for c in range(columns):
-            const ${v} b${c}_k = load_${wide}(b${c} + k, ${count});
+            const ${v} b${c}_k = ${f"*(__global const {v}_anywhere *)(b{c} + k)" if full else f"load_rest(b{c}, k, length)"};
 % endfor
 % for r in range(rows):
             {
-                const ${v} elements = load_${wide}(a${r} + k, ${count});
+                const ${v} elements = ${f"*(__global const {v}_anywhere *)(a{r} + k)" if full else f"load_rest(a{r}, k, length)"};
                 ${" ".join(f"sum{r}_{c} += elements * b{c}_k;" for c in range(columns))}
             }
 % endfor

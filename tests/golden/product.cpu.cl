@@ -40,14 +40,16 @@ __kernel void matmul_tiles__float32(
         const int start = b_start + batch * b_batch + begin * b_row + j / 16 * b_panel;
         __global const float *b = b_data + start;
         const int count = (int)min((int)16, n - j);
-        // Where vectors end inside the array, what is there past the last column does no harm: those sums are not stored.
+        // Where vectors end inside the array, what is there past the last column does no harm: those sums are not stored. Elsewhere the last
+        // column stands for those past it. (Loads by way of an array would cost the registers of the sums on some drivers.)
         const int room = b_end - 16 - start;
         const int whole = room < 0 ? 0 : b_row == 0 ? length : min(length, room / b_row + 1);
+        const int last = count - 1;
         int k = 0;
         for (; k < whole; k++) {
             const int step = k * a_column;
-            const float8 b0 = load_float(b + 0, 8);
-            const float8 b1 = load_float(b + 8, 8);
+            const float8 b0 = *(__global const float8_anywhere *)(b + 0);
+            const float8 b1 = *(__global const float8_anywhere *)(b + 8);
             {
                 const float8 element = (float8)(a0[step]);
                 sum0_0 += element * b0; sum0_1 += element * b1;
@@ -68,8 +70,8 @@ __kernel void matmul_tiles__float32(
         }
         for (; k < length; k++) {
             const int step = k * a_column;
-            const float8 b0 = load_float(b + 0, count - 0);
-            const float8 b1 = load_float(b + 8, count - 8);
+            const float8 b0 = (float8)(b[min(0, last)], b[min(1, last)], b[min(2, last)], b[min(3, last)], b[min(4, last)], b[min(5, last)], b[min(6, last)], b[min(7, last)]);
+            const float8 b1 = (float8)(b[min(8, last)], b[min(9, last)], b[min(10, last)], b[min(11, last)], b[min(12, last)], b[min(13, last)], b[min(14, last)], b[min(15, last)]);
             {
                 const float8 element = (float8)(a0[step]);
                 sum0_0 += element * b0; sum0_1 += element * b1;
@@ -130,6 +132,14 @@ inline void store_float(__global float *p, float8 v, int count)
     else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
 }
 
+// The elements from `done` on, in the last vector that lies inside the line; the others are zeros.
+inline float8 load_rest(__global const float *line, const int done, const int length)
+{
+    if (length < 8) return load_float(line, length);
+    const float8 x = *(__global const float8_anywhere *)(line + length - 8);
+    return (int8)(0, 1, 2, 3, 4, 5, 6, 7) >= (int8)(done + 8 - length) ? x : (float8)(0);
+}
+
 __kernel void matmul_dots__float32(
     __global float *out, __global const float *a_data, __global const float *b_data,
     const int a_start, const int a_batch, const int a_row, const int a_column,
@@ -155,42 +165,42 @@ __kernel void matmul_dots__float32(
         __global const float *b1 = b0 + min((int)1, n - 1 - j) * b_column;
         int k = 0;
         for (; k + 8 <= length; k += 8) {
-            const float8 b0_k = load_float(b0 + k, 8);
-            const float8 b1_k = load_float(b1 + k, 8);
+            const float8 b0_k = *(__global const float8_anywhere *)(b0 + k);
+            const float8 b1_k = *(__global const float8_anywhere *)(b1 + k);
             {
-                const float8 elements = load_float(a0 + k, 8);
+                const float8 elements = *(__global const float8_anywhere *)(a0 + k);
                 sum0_0 += elements * b0_k; sum0_1 += elements * b1_k;
             }
             {
-                const float8 elements = load_float(a1 + k, 8);
+                const float8 elements = *(__global const float8_anywhere *)(a1 + k);
                 sum1_0 += elements * b0_k; sum1_1 += elements * b1_k;
             }
             {
-                const float8 elements = load_float(a2 + k, 8);
+                const float8 elements = *(__global const float8_anywhere *)(a2 + k);
                 sum2_0 += elements * b0_k; sum2_1 += elements * b1_k;
             }
             {
-                const float8 elements = load_float(a3 + k, 8);
+                const float8 elements = *(__global const float8_anywhere *)(a3 + k);
                 sum3_0 += elements * b0_k; sum3_1 += elements * b1_k;
             }
         }
         if (k < length) {
-            const float8 b0_k = load_float(b0 + k, length - k);
-            const float8 b1_k = load_float(b1 + k, length - k);
+            const float8 b0_k = load_rest(b0, k, length);
+            const float8 b1_k = load_rest(b1, k, length);
             {
-                const float8 elements = load_float(a0 + k, length - k);
+                const float8 elements = load_rest(a0, k, length);
                 sum0_0 += elements * b0_k; sum0_1 += elements * b1_k;
             }
             {
-                const float8 elements = load_float(a1 + k, length - k);
+                const float8 elements = load_rest(a1, k, length);
                 sum1_0 += elements * b0_k; sum1_1 += elements * b1_k;
             }
             {
-                const float8 elements = load_float(a2 + k, length - k);
+                const float8 elements = load_rest(a2, k, length);
                 sum2_0 += elements * b0_k; sum2_1 += elements * b1_k;
             }
             {
-                const float8 elements = load_float(a3 + k, length - k);
+                const float8 elements = load_rest(a3, k, length);
                 sum3_0 += elements * b0_k; sum3_1 += elements * b1_k;
             }
         }
