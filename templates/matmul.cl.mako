@@ -13,15 +13,13 @@ ${common.head({wide}, {wide}, fp64, contract=True)}\
 ${common.memory({wide}, index, lanes)}\
 
 % if form == "dots":
-<%
-    mask = ("long" if wide in ("double", "ulong") else "int") + str(lanes)
-%>\
 // The elements from `done` on, in the last vector that lies inside the line; the others are zeros.
 inline ${v} load_rest(__global const ${wide} *line, const ${index} done, const ${index} length)
 {
     if (length < ${lanes}) return load_${wide}(line, length);
     const ${v} x = *(__global const ${v}_anywhere *)(line + length - ${lanes});
-    return (${mask})(${", ".join(str(lane) for lane in range(lanes))}) >= (${mask})(done + ${lanes} - length) ? x : (${v})(0);
+    const int first = (int)(done + ${lanes} - length);
+    return (${v})(${", ".join(f"{lane} >= first ? x.s{lane:x} : 0" for lane in range(lanes))});
 }
 
 % endif

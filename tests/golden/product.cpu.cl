@@ -137,7 +137,8 @@ inline float8 load_rest(__global const float *line, const int done, const int le
 {
     if (length < 8) return load_float(line, length);
     const float8 x = *(__global const float8_anywhere *)(line + length - 8);
-    return (int8)(0, 1, 2, 3, 4, 5, 6, 7) >= (int8)(done + 8 - length) ? x : (float8)(0);
+    const int first = (int)(done + 8 - length);
+    return (float8)(0 >= first ? x.s0 : 0, 1 >= first ? x.s1 : 0, 2 >= first ? x.s2 : 0, 3 >= first ? x.s3 : 0, 4 >= first ? x.s4 : 0, 5 >= first ? x.s5 : 0, 6 >= first ? x.s6 : 0, 7 >= first ? x.s7 : 0);
 }
 
 __kernel void matmul_dots__float32(
