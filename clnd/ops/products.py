@@ -116,7 +116,7 @@ def matmul(lhs: Value, rhs: Value, *, transpose_a: bool = False, transpose_b: bo
 def _plan(device: Any, dtype: np.dtype[Any], lhs: Lines, rhs: Lines) -> Plan:
     """The rules: from sizes, strides, dtype and traits alone."""
     (batch, m, k), n = lhs.shape, rhs.shape[1]
-    largest = batch * max(-(-k // SHALLOW) * m * n, (m + 64) * k, (n + 64) * k)
+    largest = batch * max(-(-k // SHALLOW) * m * n, (m + 128) * k, (n + 128) * k)
     index = engine.index_type([Layout(*lhs), Layout(*rhs)], largest)
     if device.traits.schedule == "gpu":
         return _blocks(device, dtype, index, lhs, rhs)

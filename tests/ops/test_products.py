@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clnd import nd
-from measures import CONTEXTS
+from measures import CONTEXTS, launches
 
 portability = pytest.mark.portability
 EDGES = [1, 2, 7, 8, 9, 31, 32, 33]
@@ -33,7 +33,7 @@ def transposed(request):
 
 
 def check(generator, context, sizes, transposed, dtype="float32", batch=(), placed=nd.array):
-    """Compare a product of random numbers with NumPy's in the next wider dtype."""
+    """Compare a product of random numbers with NumPy's in float64."""
     m, n, k = sizes
     shapes = [(m, k), (k, n)]
     integers = np.dtype(dtype).kind in "iub"
@@ -126,3 +126,9 @@ def test_the_same_bits_in_every_run(sizes, generator, context):
     first = nd.dot(lhs, rhs).asnumpy()
     for _ in range(5):
         np.testing.assert_array_equal(nd.dot(lhs, rhs).asnumpy(), first)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_small_product_is_one_launch(turned, generator):
+    lhs, rhs = (nd.array(generator.normal(size=(64, 64))) for _ in range(2))
+    assert launches(lambda: nd.dot(lhs, rhs, transpose_b=turned).wait_to_read()) == 1
