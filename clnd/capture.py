@@ -170,7 +170,8 @@ class Given:
             array = self._filled[id(x)]
             number = next(i for i, known in enumerate(self.arrays) if known is array)
             value = array._own
-            return number, value.shape, value.dtype, value.device, array.context, None if array._leaf is None else array._leaf.req
+            leaf = None if array._leaf is None else array._leaf.req
+            return number, value.layout, value.dtype, value.device, array.context, leaf
         if isinstance(x, (list, tuple)):
             parts = [self._read(y) for y in x]
             return None if None in parts else (type(x), *parts)
@@ -185,14 +186,10 @@ class Given:
 
     def _array(self, x: NDArray) -> NDArray:
         value = engine.ready(x.value)
-        if x._base is None and value.offset == 0 and engine.is_compact(value.layout):
+        if x._base is None and not value.offset:
             return x
-        if value.record is not None and value.record.traced:
-            return x  # it has a place in a graph: see Tracer.recording
-        if x._base is None:
-            x.replace(engine.copied(value))
-            return x
-        value = engine.copied(value) if value.offset or not engine.is_compact(value.layout) else value.twin()
+        # Where a part of an array begins is no concern of a capture, as far as nothing is laid out another way by a copy.
+        value = engine.copied(value) if value.offset and engine.is_compact(value.layout) else value.twin()
         other = NDArray(value, x.context)
         self._stand_ins.append((x, other, value))
         return other
@@ -493,8 +490,8 @@ class Recording:
                 if (value.shape, value.dtype, value.device) != (wanted.layout.shape, wanted.dtype, wanted.device):
                     return None
                 if value.layout != wanted.layout:
-                    if wanted.layout != compact(value.shape):
-                        return None
+                    if (value.strides, 0) != wanted.layout[1:] or not engine.is_compact(value.layout):
+                        return None  # another layout may mean another order of summation
                     handle.replace(engine.copied(value))
                 del value
         for handle, source in zip(handles, self._sources, strict=True):

@@ -1,87 +1,129 @@
-## out[batch, i, j] = sum over k of a[batch, i, k] * b[batch, k, j]; a and b by strides.
-## CPU schedule: a work-item takes a chunk of tiles of ${rows} rows by ${vectors} vectors; every sum of a tile is a variable of its own, since an
-## array would not stay in registers. GPU schedule: a work-group computes a square of ${tile} by ${tile}, which it reads by way of local memory.
+## out[batch, i, j] = sum over k of a[batch, i, k] * b[batch, k, j] on a CPU; everything by strides. A work-item takes a chunk of tiles of the result, every
+## sum of which is a variable of its own, since an array would not stay in registers. Rows and columns past the last are computed as others once
+## more, or from zeros, and not stored. Two forms:
+## "tiles" of ${rows} rows by ${columns} vectors, read from rows of b, and from panels of either matrix where it is packed;
+## "dots", ${rows} by ${columns} sums of two matrices that both lie along the depth: vectors of products, added up at the end.
 <%namespace name="common" file="common.cl.mako"/>\
 <%
     v = wide if lanes == 1 else f"{wide}{lanes}"
-    given = storage if storage != "half" else "float"
-    widen = lambda text: text if compute == wide else f"convert_{v}({text})"
-    narrow = lambda text, kind: f"({text}) != 0" if logical else text if compute == wide else f"({kind})({text})"
-    pairs = [(r, c) for r in range(rows) for c in range(vectors)]
+    pairs = [(r, c) for r in range(rows) for c in range(columns)]
+    sums = ", ".join(f"sum{r}_{c} = 0" for r, c in pairs)
 %>\
-${common.head({storage}, {compute, wide}, fp64, contract=True)}\
-${common.memory({storage}, index, lanes)}\
+${common.head({wide}, {wide}, fp64, contract=True)}\
+${common.memory({wide}, index, lanes)}\
 
-__kernel void ${name}(
-    __global ${storage} *out,
-    __global const ${storage} *a_data, const ${index} a_start, const ${index} a_batch, const ${index} a_row, const ${index} a_column,
-    __global const ${storage} *b_data, const ${index} b_start, const ${index} b_batch, const ${index} b_row, const ${index} b_column,
-    const ${index} batches, const ${index} m, const ${index} n, const ${index} depth)
+% if form == "dots":
+// The elements from `done` on, in the last vector that lies inside the line; the others are zeros.
+inline ${v} load_rest(__global const ${wide} *line, const ${index} done, const ${index} length)
 {
-% if schedule == "cpu":
-<% width = vectors * lanes %>\
+    if (length < ${lanes}) return load_${wide}(line, length);
+    const ${v} x = *(__global const ${v}_anywhere *)(line + length - ${lanes});
+    const int first = (int)(done + ${lanes} - length);
+    return (${v})(${", ".join(f"{lane} >= first ? x.s{lane:x} : 0" for lane in range(lanes))});
+}
+
+% endif
+__kernel void ${name}(
+    __global ${wide} *out, __global const ${wide} *a_data, __global const ${wide} *b_data,
+    const ${index} a_start, const ${index} a_batch, const ${index} a_row, const ${index} a_column,
+    const ${index} b_start, const ${index} b_batch, const ${index} b_row, const ${index} b_column,
+% if form == "tiles":
+    const ${index} a_panel, const ${index} b_panel, const ${index} b_end,
+% endif
+    const ${index} out_row, const ${index} out_column, const ${index} batches, const ${index} parts, const ${index} m, const ${index} n,
+    const ${index} depth, const ${index} deep)
+{
+<% width = lanes * columns if form == "tiles" else columns %>\
     const ${index} down = (m + ${rows - 1}) / ${rows}, across = (n + ${width - 1}) / ${width};
-    const ${index} tiles = batches * down * across;
+    const ${index} tiles = batches * parts * down * across;
     const ${index} chunk = (tiles + get_global_size(0) - 1) / get_global_size(0);
     const ${index} first = get_global_id(0) * chunk;
     for (${index} number = first; number < min(tiles, first + chunk); number++) {
         // Neighbouring tiles share their columns of b, which then come from the cache.
-        const ${index} i = number % down * ${rows}, j = number / down % across * ${width}, batch = number / (down * across);
-        // Rows past the last are computed as the last once more, and not stored.
-% for r in range(rows):
-        ${index} a${r} = a_start + batch * a_batch + min(i + ${r}, m - 1) * a_row;
+        const ${index} i = number % down * ${rows}, j = number / down % across * ${width}, each = number / (down * across);
+        const ${index} batch = each / parts, begin = each % parts * deep, length = min(deep, depth - begin);
+        __global ${wide} *z = out + each * m * n + i * out_row + j * out_column;
+        ${v} ${sums};
+% if form == "tiles":
+        __global const ${wide} *a0 = a_data + a_start + batch * a_batch + begin * a_column + i / ${width} * a_panel + i % ${width} * a_row;
+% for r in range(1, rows):
+        __global const ${wide} *a${r} = a0 + min((${index})${r}, m - 1 - i) * a_row;
 % endfor
-        ${index} b = b_start + batch * b_batch + j;
+        const ${index} start = b_start + batch * b_batch + begin * b_row + j / ${width} * b_panel;
+        __global const ${wide} *b = b_data + start;
         const int count = (int)min((${index})${width}, n - j);
-        ${v} ${", ".join(f"sum{r}_{c} = 0" for r, c in pairs)};
+        // Where vectors end inside the array, what is there past the last column does no harm: those sums are not stored. Elsewhere the last
+        // column stands for those past it. (Loads by way of an array would cost the registers of the sums on some drivers.)
+        const ${index} room = b_end - ${width} - start;
+        const ${index} whole = room < 0 ? 0 : b_row == 0 ? length : min(length, room / b_row + 1);
+        const int last = count - 1;
+        ${index} k = 0;
 % for full in (True, False):
-        ${"if (count == %d)" % width if full else "else"} for (${index} k = 0; k < depth; k++) {
-% for c in range(vectors):
-<% lane_count = lanes if full else f"max(0, min({lanes}, count - {c * lanes}))" %>\
-% if lanes == 1:
-            const ${v} b${c} = ${widen(f"(({v})get_{storage}(b_data, b + {c}))") if full else f"count > {c} ? ({v})get_{storage}(b_data, b + {c}) : 0"};
-% else:
-            const ${v} b${c} = ${widen(f"load_{storage}(b_data + b + {c * lanes}, {lane_count})")};
-% endif
+        for (; k < ${"whole" if full else "length"}; k++) {
+            const ${index} step = k * a_column;
+% for c in range(columns):
+            const ${v} b${c} = ${f"*(__global const {v}_anywhere *)(b + {c * lanes})" if full else f"({v})({', '.join(f'b[min({c * lanes + lane}, last)]' for lane in range(lanes))})"};
 % endfor
 % for r in range(rows):
             {
-                const ${v} element = (${v})(get_${storage}(a_data, a${r}));
-% for c in range(vectors):
-                sum${r}_${c} += element * b${c};
-% endfor
-                a${r} += a_column;
+                const ${v} element = (${v})(a${r}[step]);
+                ${" ".join(f"sum{r}_{c} += element * b{c};" for c in range(columns))}
             }
 % endfor
             b += b_row;
         }
 % endfor
+        if (out_column == 1 && count == ${width}) {
 % for r in range(rows):
-        if (i + ${r} < m) {
-            __global ${storage} *z = out + (batch * m + i + ${r}) * n + j;
-% for c in range(vectors):
-% if lanes == 1:
-            if (count > ${c}) put_${storage}(z, ${c}, ${narrow(f"sum{r}_{c}", compute)});
+            if (i + ${r} < m) {
+% for c in range(columns):
+                *(__global ${v}_anywhere *)(z + ${r} * out_row + ${c * lanes}) = sum${r}_${c};
+% endfor
+            }
+% endfor
+        } else {
+            ${v} tile[${rows * columns}] = {${", ".join(f"sum{r}_{c}" for r, c in pairs)}};
+            for (int r = 0; r < min((${index})${rows}, m - i); r++)
+                for (int c = 0; c < count; c++) z[r * out_row + c * out_column] = ((const ${wide} *)tile)[r * ${width} + c];
+        }
 % else:
-            store_${storage}(z + ${c * lanes}, ${f"convert_{compute}{lanes}(sum{r}_{c} != 0) & ({compute}{lanes})(1)" if logical else f"sum{r}_{c}" if compute == wide else f"convert_{compute}{lanes}(sum{r}_{c})"}, max(0, min(${lanes}, count - ${c * lanes})));
-% endif
+% for name_, count, along, limit in (("a", rows, "a_row", "m - 1 - i"), ("b", columns, "b_column", "n - 1 - j")):
+        __global const ${wide} *${name_}0 = ${name_}_data + ${name_}_start + batch * ${name_}_batch + begin + ${"i" if name_ == "a" else "j"} * ${along};
+% for r in range(1, count):
+        __global const ${wide} *${name_}${r} = ${name_}0 + min((${index})${r}, ${limit}) * ${along};
+% endfor
+% endfor
+        ${index} k = 0;
+% for full in (True, False):
+        ${f"for (; k + {lanes} <= length; k += {lanes})" if full else "if (k < length)"} {
+% for c in range(columns):
+            const ${v} b${c}_k = ${f"*(__global const {v}_anywhere *)(b{c} + k)" if full else f"load_rest(b{c}, k, length)"};
+% endfor
+% for r in range(rows):
+            {
+                const ${v} elements = ${f"*(__global const {v}_anywhere *)(a{r} + k)" if full else f"load_rest(a{r}, k, length)"};
+                ${" ".join(f"sum{r}_{c} += elements * b{c}_k;" for c in range(columns))}
+            }
 % endfor
         }
 % endfor
-    }
-% else:
-    __local ${wide} a_tile[${tile}][${tile}], b_tile[${tile}][${tile} + 1]; // one more: no two rows begin in the same bank
-    const int x = get_local_id(0), y = get_local_id(1);
-    const ${index} j = get_global_id(0), i = get_global_id(1), batch = get_global_id(2);
-    const ${index} a = a_start + batch * a_batch, b = b_start + batch * b_batch;
-    ${wide} sum = 0;
-    for (${index} k = 0; k < depth; k += ${tile}) {
-        a_tile[y][x] = i < m && k + x < depth ? (${wide})get_${storage}(a_data, a + i * a_row + (k + x) * a_column) : (${wide})0;
-        b_tile[y][x] = j < n && k + y < depth ? (${wide})get_${storage}(b_data, b + (k + y) * b_row + j * b_column) : (${wide})0;
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (int step = 0; step < ${tile}; step++) sum += a_tile[y][step] * b_tile[step][x];
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    if (i < m && j < n) put_${storage}(out, (batch * m + i) * n + j, ${narrow("sum", compute)});
+        // Fold the vectors pair by pair, the halves of one beside those of the other, until each is a lane of one vector.
+% for group in range(len(pairs) // lanes):
+<%
+    names = [f"sum{r}_{c}" for r, c in pairs[group * lanes : (group + 1) * lanes]]
+    half = lanes // 2
+%>\
+% while len(names) > 1:
+% for x, y in zip(names[::2], names[1::2]):
+<% pick = lambda shift: "s" + "".join(f"{b + t + shift:x}" for b in range(0, lanes, 2 * half) for t in range(half)) %>\
+        ${x} = (${v})(${x}.${pick(0)}, ${y}.${pick(0)}) + (${v})(${x}.${pick(half)}, ${y}.${pick(half)});
+% endfor
+<% names, half = names[::2], half // 2 %>\
+% endwhile
+% for lane, (r, c) in enumerate(pairs[group * lanes : (group + 1) * lanes]):
+        if (i + ${r} < m && j + ${c} < n) z[${r} * out_row + ${c} * out_column] = ${names[0]}.s${f"{lane:x}"};
+% endfor
+% endfor
 % endif
+    }
 }

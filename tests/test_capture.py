@@ -148,6 +148,15 @@ def test_writing_to_an_argument_and_to_a_view():
     assert f.replays == 6
 
 
+def test_the_layout_of_an_argument_is_part_of_it():
+    f = mx.capture(lambda x, y: nd.dot(x, y) + x.sum())
+    for i in range(6):
+        x, y = numbers(40, 40, seed=i), numbers(40, 40, seed=9)
+        for given in (x, x.T, nd.concat(x, x, dim=0)[10:50]):
+            same([f(given, y), f(given, y)], [f.function(given, y)] * 2)
+    assert f.replays >= 30
+
+
 def test_gradients_of_arguments():
     @mx.capture
     def f(x):
@@ -378,7 +387,7 @@ def test_what_waited_before_is_not_of_the_call():
     w[:] = w * 5 + nd.array([1.0, 2, 3])  # waits
     f = mx.capture(lambda x: x + w)
     assert f(nd.zeros((3,))).asnumpy().tolist() == [6, 7, 8]
-    w[:] = 0
+    w[:] = nd.zeros((3,))
     assert f(nd.zeros((3,))).asnumpy().tolist() == [0, 0, 0]
     assert f.replays == 1
 

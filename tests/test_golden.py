@@ -4,6 +4,7 @@ They depend on no device: traits are given here, and nothing is built or launche
 """
 
 import dataclasses
+import inspect
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import clnd as mx
 from clnd import engine, nd
 from clnd.engine import launch
 from clnd.opencl import source
+from clnd.ops import products
 
 GOLDEN = Path(__file__).parent / "golden"
 SCHEDULES = {"cpu": 8, "gpu": 1}
@@ -52,6 +54,8 @@ def maximum_of_a_column():
 
 def product():
     nd.dot(a("x", 5, 6), a("y", 6, 7)).wait_to_read()
+    nd.dot(a("x", 3, 6), a("y", 4, 6), transpose_b=True).wait_to_read()
+    nd.dot(a("x", 500, 100), a("y", 2000, 100), transpose_b=True).wait_to_read()
 
 
 def gather_and_scatter():
@@ -106,6 +110,7 @@ def written(monkeypatch):
         monkeypatch.setattr(device, "traits", traits)
         monkeypatch.setattr(device, "kernel", kernel)
         monkeypatch.setattr(launch, "_kernels", {})
+        monkeypatch.setattr(products, "_plan", inspect.unwrap(products._plan))
         with engine.eager(False):
             work()
         return "\n".join(found.values())

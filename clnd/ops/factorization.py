@@ -22,7 +22,8 @@ from clnd.errors import ShapeError
 
 from .creation import full_like
 from .declare import composed, converted, launched, registry
-from .linalg import _diagonal, _identity, _lower, _part, _square_stack, _swapped, matmul
+from .linalg import _diagonal, _identity, _lower, _part, _square_stack, _swapped
+from .products import matmul
 
 BLOCK = 32  # rows or columns that kernels factorise alone: a work-item goes through the cube of it
 SWEEPS = 30  # of Jacobi's method at most, which needs about ten

@@ -19,8 +19,8 @@ from clnd.errors import DTypeError, MXNetError, ShapeError
 from .arithmetic import where
 from .declare import composed, converted, registry
 from .joining import concat, stack
-from .linalg import dot
 from .parts import cut, unstacked
+from .products import dot
 from .random import Generator
 from .shape import reshape
 
