@@ -1,4 +1,4 @@
-"""Convolutions, as products of matrices: of weights, and of what the window sees at each of its places.
+"""Convolutions: by sums in registers (`direct`), or as products of matrices, of weights and of what the window sees at each of its places.
 
 For images x, weights w and numbers y for the places let f(x, w, y) be the sum of y times the convolution of x with w. It is linear in each
 of them, and its three derivatives are the operators `convolve` (by y), `convolve_images` (by x) and `convolve_weights` (by w): so the
@@ -16,6 +16,7 @@ from clnd.engine import Value
 from clnd.engine.layout import Shape
 from clnd.errors import ShapeError
 
+from . import direct
 from .declare import composed, launched, registry
 from .patches import columns, images_of
 from .windows import Geometry, geometry, per_axis
@@ -60,18 +61,21 @@ def _joined(parts: list[Value], empty: Shape, like: Value) -> Value:
     grad=(
         lambda dz, weight, shape, groups: registry["convolve_images"](dz, weight, shape=shape, groups=groups),
         lambda dz, data, shape, groups: registry["convolve_weights"](data, dz, shape=shape, groups=groups),
+        lambda dz: registry["sum"](dz, axis=(0, *range(2, dz.ndim))),
     ),
     methods=[],
 )
-def convolve(data: Value, weight: Value, *, shape: Geometry, groups: int) -> Value:
-    """The sums (images, filters, *places) of weights (filters, channels, *window) times what the window sees in images."""
+def convolve(data: Value, weight: Value, bias: Value | None = None, *, shape: Geometry, groups: int) -> Value:
+    """The sums (images, filters, *places) of weights (filters, channels, *window) times what the window sees in images; plus a bias."""
+    if direct.fits(shape, prod(weight.shape[1:]), data, weight, bias):
+        return direct.convolved(data, weight, bias, shape, groups)
     reshape, transpose = registry["reshape"], registry["transpose"]
     filters, matrices, results = weight.shape[0], _matrices(weight, groups), []
     for begin, end in _parts(data.shape[0], data.shape[1], data.dtype, shape):
         product = registry["matmul"](matrices, _seen(_part(data, begin, end), shape, groups))
         sums = reshape(product, shape=(filters, end - begin, *shape.places))
         results.append(transpose(sums, axes=(1, 0, *range(2, sums.ndim))))
-    return _joined(results, (0, filters, *shape.places), data)
+    return _biased(_joined(results, (0, filters, *shape.places), data), bias)
 
 
 @launched(
@@ -83,6 +87,8 @@ def convolve(data: Value, weight: Value, *, shape: Geometry, groups: int) -> Val
 )
 def convolve_images(data: Value, weight: Value, *, shape: Geometry, groups: int) -> Value:
     """The images (images, channels, *size) to which each place (images, filters, *places) has added weights times its number."""
+    if prod(shape.stride) <= direct.PHASES and direct.fits(shape, weight.shape[0] // groups * prod(shape.window), data, weight):
+        return direct.convolved_images(data, weight, shape, groups)
     reshape, transpose = registry["reshape"], registry["transpose"]
     filters, channels = weight.shape[0], weight.shape[1] * groups
     matrices, results = _swapped(_matrices(weight, groups)), []
@@ -104,6 +110,8 @@ def convolve_images(data: Value, weight: Value, *, shape: Geometry, groups: int)
 )
 def convolve_weights(data: Value, numbers: Value, *, shape: Geometry, groups: int) -> Value:
     """The sums (filters, channels, *window), over images and places, of numbers of places times what the window sees in images."""
+    if direct.fits(shape, 0, data, numbers):
+        return direct.convolved_weights(data, numbers, shape, groups)
     reshape, transpose = registry["reshape"], registry["transpose"]
     filters, channels = numbers.shape[1], data.shape[1] // groups
     total: Value | None = None
@@ -167,7 +175,7 @@ def Convolution(
     shape = geometry("Convolution", data.shape[2:], kernel, stride, dilate, pad)
     bias = None if no_bias else bias
     _check("Convolution", data, weight, bias, (num_filter, data.shape[1] // max(1, num_group), *shape.window), num_filter, num_group)
-    return _biased(convolve(data, weight, shape=shape, groups=num_group), bias)
+    return convolve(data, weight, bias, shape=shape, groups=num_group)
 
 
 @composed(numpy=None, methods=[])

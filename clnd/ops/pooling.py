@@ -7,8 +7,10 @@ from typing import Any
 
 from clnd import engine
 from clnd.engine import Value, dtypes
+from clnd.engine.layout import compact
 from clnd.errors import DTypeError, ShapeError
 
+from . import direct
 from .declare import composed, converted, launched, registry, zero
 from .patches import spread
 from .windows import Geometry, geometry, launch
@@ -22,6 +24,10 @@ def _fold(data: Value, picked: Value | None, shape: Geometry, fold: str) -> Valu
     if result.size and not data.size:
         number = {"max": float("-inf"), "first": -1}.get(fold, 0)
         return engine.ready(registry["full"](shape=result.shape, value=number, dtype=result.dtype, device=data.device))
+    if picked is None and result.size:
+        there = direct.folded(data, shape, fold)
+        if there is not None:
+            return there
     if result.size:
         given = [engine.gathered(x) for x in (data, picked) if x is not None]
         storage = dtypes.INFO[data.dtype].storage
@@ -38,7 +44,8 @@ def pooled_sum(data: Value, *, shape: Geometry) -> Value:
 @launched(grad=lambda dz, shape: pooled_sum(dz, shape=shape))
 def unpooled_sum(data: Value, *, shape: Geometry) -> Value:
     """The images in which each place of a window has added its number to all that the window sees there."""
-    return spread(data, None, shape)
+    there = direct.spread(data, shape)
+    return spread(data, None, shape) if there is None else there
 
 
 @launched(grad=lambda dz, z, data, shape: registry["unpooled"](dz, registry["pooled_first"](data, z, shape=shape), shape=shape))
@@ -62,7 +69,24 @@ def pooled_picks(data: Value, picks: Value, *, shape: Geometry) -> Value:
 @launched(grad=(lambda dz, picks, shape: pooled_picks(dz, picks, shape=shape),), methods=[])
 def unpooled(data: Value, picks: Value, *, shape: Geometry) -> Value:
     """The images in which each place of a window has added its number to what the window sees at one of its offsets."""
-    return spread(data, picks, shape)
+    device, size = data.device, prod(shape.size)
+    rounds = size // device.traits.lanes + 2 * prod(shape.places) + device.traits.lanes
+    if device.traits.schedule == "gpu" or rounds > direct.ROUNDS or not size or not data.size or data.dtype == dtypes.float16:
+        return spread(data, picks, shape)
+    data, picks = engine.gathered(data), engine.gathered(picks)
+    result, images = Value((data.shape[0], *shape.size), data.dtype, device), data.shape[0]
+    index = engine.index_type([data.layout, picks.layout], max(result.size, 4 * max(shape.arguments())))
+    kernel = device.kernel(
+        "unpooling",
+        f"unpooling__{data.dtype}",
+        arguments=("buffer", *["buffer", index] * 2, *[index] * 19),
+        index=index,
+        storage=dtypes.INFO[data.dtype].storage,
+    )
+    buffer = device.allocate(result.size * data.dtype.itemsize)
+    items = max(min(images, 4 * device.traits.compute_units), -(-images * rounds // direct.ROUNDS))
+    kernel((items,), (1,), buffer, data.buffer, data.offset, picks.buffer, picks.offset, images, *shape.arguments())
+    return result.place(buffer, compact(result.shape))
 
 
 def _root(data: Value, order: int) -> Value:

@@ -7,7 +7,9 @@ import pytest
 
 import clnd as mx
 from clnd import autograd, nd
-from clnd.ops import convolution
+from clnd.opencl.counters import counters
+from clnd.opencl.device import Device
+from clnd.ops import convolution, direct, registry
 from measures import CONTEXTS
 from ops.cases_networks import along
 
@@ -70,8 +72,72 @@ def test_a_batch_is_convolved_in_parts(draw, monkeypatch):
 
     whole = gradients()
     monkeypatch.setattr(convolution, "_PART", 2 * 2 * 4 * 6 * 4)  # two images
+    monkeypatch.setattr(direct, "_PART", 2 * 2 * 12 * 4)
     for expected, got in zip(whole, gradients(), strict=True):
         np.testing.assert_allclose(got.asnumpy(), expected.asnumpy(), rtol=1e-5, atol=1e-5)
+
+
+@portability
+@pytest.mark.parametrize(
+    ("data", "weight", "attributes"),
+    [
+        ((2, 3, 9, 37), (11, 3, 3, 3), {"pad": (1, 1)}),  # vectors that end with their rows, a tile that is not full
+        ((2, 9, 7, 7), (9, 9, 3, 3), {"pad": (1, 1)}),  # rows shorter than a vector
+        ((1, 5, 6, 20), (20, 5, 1, 1), {}),  # images as they are, and one long row
+        ((40, 2, 12, 12), (6, 2, 5, 5), {}),  # a group of channels at a time
+        ((5, 8, 13, 20), (8, 1, 3, 3), {"stride": (2, 2), "pad": (1, 1), "num_group": 8}),  # zeros between the numbers of places
+        ((2, 6, 19, 21), (34, 6, 4, 3), {"stride": (2, 3), "dilate": (1, 2), "pad": (0, 5)}),  # phases of several windows
+        ((2, 9, 6, 70), (12, 9, 3, 3), {"stride": (2, 2), "pad": (1, 1)}),  # phases stored between one another
+        ((2, 4, 9, 18), (12, 2, 2, 2), {"stride": (3, 3), "num_group": 2}),  # elements that no window sees
+        ((2, 3, 2500), (2, 3, 7), {"stride": (2,), "dilate": (3,), "pad": (4,)}),  # a row in several bands
+        ((1, 2, 5, 6, 17), (3, 2, 3, 2, 3), {"stride": (2, 1, 1), "pad": (1, 0, 2)}),
+    ],
+    ids=str,
+)
+def test_convolutions_are_those_of_products_of_matrices(data, weight, attributes, draw, monkeypatch):
+    allocate = Device.allocate
+
+    def full_of_nan(device, size):
+        buffer = allocate(device, size)
+        device.write(buffer, 0, np.full(buffer.cl.size // 4, np.nan, np.float32))
+        return buffer
+
+    monkeypatch.setattr(Device, "allocate", full_of_nan)  # what was not written counts for nothing
+    data, bias, weight = draw(*data), draw(weight[0]), draw(*weight)
+
+    def results():
+        for array in (data, weight, bias):
+            array.attach_grad()
+        with autograd.record():
+            result = nd.Convolution(data, weight, bias, kernel=weight.shape[2:], num_filter=weight.shape[0], **attributes)
+            total = (result * result).sum()
+        total.backward()
+        return [x.asnumpy() for x in (result, data.grad, weight.grad, bias.grad)]
+
+    given = results()
+    monkeypatch.setattr(direct, "fits", lambda *given: False)
+    for got, expected in zip(given, results(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-5 * np.abs(expected).max())
+
+
+@portability
+def test_convolutions_of_new_shapes_compile_nothing(draw, monkeypatch):
+    monkeypatch.setattr(direct, "_tile", lambda *given: (4, 3))  # else one of a few
+
+    def convolve(size, channels, kernel, pad):
+        data, weight = draw(3, channels, size, size), draw(8, channels, kernel, kernel)
+        data.attach_grad()
+        weight.attach_grad()
+        with autograd.record():
+            result = nd.Convolution(data, weight, kernel=(kernel, kernel), pad=(pad, pad), num_filter=8, no_bias=True)
+        result.backward()
+        nd.waitall()
+
+    convolve(32, 8, 3, 1)
+    before = counters.compilations + counters.loaded
+    convolve(48, 8, 5, 2)
+    convolve(32, 16, 3, 1)
+    assert counters.compilations + counters.loaded == before
 
 
 @portability
