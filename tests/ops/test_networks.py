@@ -9,7 +9,7 @@ import clnd as mx
 from clnd import autograd, nd
 from clnd.opencl.counters import counters
 from clnd.opencl.device import Device
-from clnd.ops import convolution, direct, registry
+from clnd.ops import convolution, direct
 from measures import CONTEXTS
 from ops.cases_networks import along
 

@@ -1,4 +1,4 @@
-"""Every template as a GPU would run it, and those of vectors for one lane and for sixteen: values and first derivatives, on any device."""
+"""Every template as a GPU would run it, and those of vectors for few lanes and for many: values and first derivatives, on any device."""
 
 from __future__ import annotations
 
@@ -16,20 +16,36 @@ from clnd.opencl import Device
 from clnd.opencl.source import template_folder
 from clnd.ops import registry
 from clnd.ops.random import Generator
-from ops.case import Case
+from ops.case import Case, magnitudes
 from ops.cases import CASES
 from ops.checks import check_case, on, read
 from ops.gradients import check_case_gradients, check_gradients
 from ops.test_derivatives import ROWS, Row
 
 # An operator or two for each template, so that its kernels run forward and, where there is a way, backward.
-VECTORS = ("sum", "max", "softmax", "cumsum", "dot", "batch_dot", "take", "add_at", "concat", "im2col", "col2im", "Pooling")
+VECTORS = (
+    *("sum", "max", "softmax", "cumsum", "dot", "batch_dot", "take", "add_at", "concat", "im2col", "col2im", "Pooling"),
+    *("Convolution", "Deconvolution", "sort", "topk"),
+)
 OTHERS = (
-    *("prod", "argmax", "counts", "pick", "put", "sort", "topk", "take_places", "put_places", "arange_like", "boolean_mask"),
-    *("Convolution", "Deconvolution", "Correlation", "BilinearSampler", "ROIPooling", "ROIAlign", "box_nms", "nms_order"),
+    *("prod", "argmax", "counts", "pick", "put", "take_places", "put_places", "arange_like", "boolean_mask"),
+    *("Correlation", "BilinearSampler", "ROIPooling", "ROIAlign", "box_nms", "nms_order"),
     *("fourier", "fft", "ctc_paths", "ctc_flow", "CTCLoss"),
 )
+PARTS = {"common", "functions", "keys", "philox"}  # of others
+FOR_PROCESSORS = {"convolution", "matmul", "panels", "radix", "unpooling"}  # which the gpu schedule does without
 FACTORIZATIONS = [row for row in ROWS if row.name.startswith("linalg_")]
+
+
+def transposed_dot(x: Any, y: Any, transpose_a: bool) -> Any:
+    return x.T @ y
+
+
+LARGER = (  # whose kernels are for more than a few elements
+    Case("dot", ((70, 90), (70, 80)), {"transpose_a": True}, transposed_dot, ("float32",), rounded=16, terms=magnitudes(transposed_dot)),
+    Case("sort", ((3, 700),), {}, lambda x: np.sort(x, kind="stable"), ("float32",)),
+    Case("topk", ((3, 700),), {"k": 3, "ret_typ": "value"}, lambda x, k, ret_typ: -np.sort(-x, kind="stable")[:, :k], ("float32",)),
+)
 EACH = 2  # cases of an operator at most
 
 
@@ -55,6 +71,9 @@ def check_operators(operators: Sequence[str], device: Device, generator: np.rand
         if case.moved:
             check_case_gradients(case, mx.cpu(), device, generator, order=1)
 
+    for case in LARGER:
+        check_case(case, np.dtype(np.float32), device, generator)
+
 
 def check_row(row: Row, device: Device, generator: np.random.Generator) -> None:
     arrays = [each(generator) if callable(each) else generator.uniform(-1, 1, each) for each in row.drawn]
@@ -75,7 +94,29 @@ def check_row(row: Row, device: Device, generator: np.random.Generator) -> None:
 
 @pytest.mark.portability
 def test_every_template_as_a_gpu_runs_it(seeded: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    device, generator, used = forced("gpu", 1), np.random.default_rng(seeded), set()
+    device, generator = forced("gpu", 1), np.random.default_rng(seeded)
+    used = templates_of(device, monkeypatch)
+    with engine.eager(True):  # an operator, a kernel: so that they are few
+        check_operators([*VECTORS, *OTHERS], device, generator)
+        for row in FACTORIZATIONS:
+            check_row(row, device, generator)
+    for name in ("random_normal", "sample_gamma"):
+        np.testing.assert_allclose(numbers(name, device), numbers(name, mx.cpu().device), rtol=1e-5)
+    assert {file.name.split(".")[0] for file in template_folder().glob("*.mako")} - used == PARTS | FOR_PROCESSORS
+
+
+@pytest.mark.parametrize("lanes", [4, 16])
+def test_vectors_of_other_widths(lanes: int, seeded: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    device, generator = forced("cpu", lanes), np.random.default_rng(seeded)
+    used = templates_of(device, monkeypatch)
+    with engine.eager(True):
+        check_operators(VECTORS, device, generator)
+    assert used >= FOR_PROCESSORS
+
+
+def templates_of(device: Device, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The templates whose kernels the device is asked for; the set grows."""
+    used: set[str] = set()
     plain = device.kernel
 
     def kernel(template: str, *args: Any, **more: Any) -> Any:
@@ -83,20 +124,7 @@ def test_every_template_as_a_gpu_runs_it(seeded: int, monkeypatch: pytest.Monkey
         return plain(template, *args, **more)
 
     monkeypatch.setattr(device, "kernel", kernel)
-    with engine.eager(True):  # an operator, a kernel: so that they are few
-        check_operators([*VECTORS, *OTHERS], device, generator)
-        for row in FACTORIZATIONS:
-            check_row(row, device, generator)
-    for name in ("random_normal", "sample_gamma"):
-        np.testing.assert_allclose(numbers(name, device), numbers(name, mx.cpu().device), rtol=1e-5)
-    # The last are parts of others.
-    assert {file.name.split(".")[0] for file in template_folder().glob("*.mako")} - used == {"common", "functions", "philox"}
-
-
-@pytest.mark.parametrize("lanes", [1, 16])
-def test_vectors_of_other_widths(lanes: int, seeded: int) -> None:
-    with engine.eager(True):
-        check_operators(VECTORS, forced("cpu", lanes), np.random.default_rng(seeded))
+    return used
 
 
 def numbers(name: str, device: Device) -> Any:
