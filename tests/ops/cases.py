@@ -441,6 +441,7 @@ ELSEWHERE = {
     **cases_reductions.ELSEWHERE,
     "arange": "test_operators.py, by itself: it takes no arrays",
     "cast": "test_operators.py, by itself: from every dtype to every other",
+    "first_places": "test_sorting.py, as what topk picks few elements by",
     "full": "test_operators.py, by itself: it takes no arrays",
     "permutation": "tests/test_random.py",
     "raised": "test_operators.py, by itself: it depends on the number",
