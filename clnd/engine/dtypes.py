@@ -110,6 +110,8 @@ def to_scalar(value: Any, dtype: np.dtype[Any]) -> Scalar:
     """`value` as a number of `dtype`: floats round, integers wrap around as conversions on the device do."""
     kind = category(dtype)
     if kind == "float":
+        if -60000 < value < 60000:  # in range of every float
+            return float(dtype.type(value))
         with np.errstate(over="ignore"):
             return float(dtype.type(value))
     if kind == "bool":

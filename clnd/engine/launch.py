@@ -12,7 +12,7 @@ import numpy as np
 from clnd.errors import DeviceError, MXNetError
 
 from . import code
-from .dtypes import INFO, float64
+from .dtypes import INFO, Scalar, float64
 from .layout import Layout, Shape, extent, merge, row_major
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ Place: TypeAlias = "tuple[Buffer, Layout]"
 # How many rounds the loops of one work-item may take: Mesa's llvmpipe ends all loops of a work-item, without an error, after 65,535 in all,
 # of which the lanes of a run may need several.
 ROUNDS = 8192
+MARGIN = 1 << 28  # elements from a buffer's start: where arrays begin before, it makes no difference to the kernel
 _kernels: dict[Any, Kernel] = {}
 
 
@@ -73,10 +74,15 @@ def blame(name: str, line: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except MXNetError as error:
-        if not hasattr(error, "clnd_line"):
-            error.clnd_line = line()  # type: ignore[attr-defined]
-            error.args = (f"{name}, called at {error.clnd_line}: {error}",)  # type: ignore[attr-defined]
+        add_blame(error, name, line())
         raise
+
+
+def add_blame(error: MXNetError, name: str, line: str) -> None:
+    """Add to an error of the driver the operator and the user's line that called it."""
+    if not hasattr(error, "clnd_line"):
+        error.clnd_line = line  # type: ignore[attr-defined]
+        error.args = (f"{name}, called at {line}: {error}",)
 
 
 def check_dtype(dtype: np.dtype[Any], device: Device, name: str) -> None:
@@ -152,18 +158,56 @@ class Terms:
 
 def index_type(layouts: Sequence[Layout], total: int) -> str:
     """ "int" where 32 bits reach every element (a stride past the end included), else "long"."""
-    return "int" if max([total, *(extent(layout) for layout in layouts)]) < 2**31 - 2**20 else "long"
+    reach = (extent(layout) + max(0, MARGIN - layout.offset) for layout in layouts)
+    return "int" if max([total, *reach]) < 2**31 - 2**20 else "long"
+
+
+class Prepared(NamedTuple):
+    """A kernel with its grid and those of its arguments that are the same in every launch.
+
+    Attributes
+    ----------
+    arguments : list
+        With gaps at these positions: `outputs` for their buffers, `arrays` for buffers and, next to them, offsets, `numbers` for numbers.
+    """
+
+    kernel: Kernel
+    global_size: tuple[int, ...]
+    local_size: tuple[int, ...] | None
+    arguments: list[Any]
+    outputs: list[int]
+    arrays: list[int]
+    numbers: list[int]
+
+    def launch(self, outputs: Sequence[Buffer], arrays: Sequence[tuple[Buffer | None, int]], numbers: Sequence[Scalar]) -> None:
+        """Launch with these buffers to store to, arrays (and where in them the elements begin) and numbers."""
+        arguments = self.arguments.copy()
+        for at, buffer in zip(self.outputs, outputs):
+            arguments[at] = buffer
+        for at, (buffer, offset) in zip(self.arrays, arrays):  # type: ignore[assignment]
+            arguments[at], arguments[at + 1] = buffer, offset
+        for at, number in zip(self.numbers, numbers):
+            arguments[at] = number
+        self.kernel(self.global_size, self.local_size, *arguments)
 
 
 def elementwise(fusion: Fusion, outputs: list[int], places: list[Place]) -> None:
-    """Launch the kernel of a fusion.
+    """Launch the kernel of a fusion: see `prepare`. Each place is a buffer beside a layout."""
+    terms = Terms(fusion, fusion.device.traits.lanes)
+    arrays = [(term.source.buffer, term.layout.offset) for term in terms.arrays]
+    prepared = prepare(fusion, outputs, [layout for _, layout in places])
+    prepared.launch([buffer for buffer, _ in places], arrays, [term.number for term in terms.numbers])
+
+
+def prepare(fusion: Fusion, outputs: list[int], places: list[Layout]) -> Prepared:
+    """The kernel of a fusion.
 
     Parameters
     ----------
     fusion : Fusion
     outputs : list of int
         The terms to store.
-    places : list of (Buffer, Layout)
+    places : list of Layout
         Where to store them.
     """
     device, shape = fusion.device, fusion.shape
@@ -171,7 +215,7 @@ def elementwise(fusion: Fusion, outputs: list[int], places: list[Place]) -> None
     terms = Terms(fusion, traits.lanes)
     dtypes = [fusion.terms[i].dtype for i in outputs]
     size = prod(shape)
-    layouts = [layout for _, layout in places] + [array.layout for array in terms.arrays]
+    layouts = places + [array.layout for array in terms.arrays]
     walk = Walk.over(layouts, range(len(shape)), shape)
     kinds = tuple(walk.kind(i) for i in range(len(layouts)))
     index = index_type(layouts, size)
@@ -182,17 +226,18 @@ def elementwise(fusion: Fusion, outputs: list[int], places: list[Place]) -> None
         kernel = _kernels[key] = _elementwise_kernel(device, terms, outputs, dtypes, kinds, dims, index)
 
     arguments: list[Any] = []
-    buffers = [buffer for buffer, _ in places] + [array.source.buffer for array in terms.arrays]
-    for i, (buffer, layout) in enumerate(zip(buffers, layouts, strict=True)):
-        arguments += [buffer, layout.offset]
+    positions: list[int] = []
+    for i, layout in enumerate(layouts):
+        positions.append(len(arguments))
+        arguments += [None, layout.offset]
         if kinds[i] not in ("linear", "same"):
             arguments += walk.rows[i]
-    arguments += [term.number for term in terms.numbers]
-    arguments.append(size)
+    numbers = list(range(len(arguments), len(arguments) + len(terms.numbers)))
+    arguments += [None] * len(numbers) + [size]
     if dims:
         arguments += walk.sizes
     rounds = ROUNDS // 256 if any(term.expression.loops for _, term in terms.applied) else ROUNDS
-    kernel(*grid(traits, size, rounds), *arguments)
+    return Prepared(kernel, *grid(traits, size, rounds), arguments, positions[: len(places)], positions[len(places) :], numbers)
 
 
 def grid(traits: Traits, size: int, rounds: int = ROUNDS) -> tuple[tuple[int, ...], tuple[int, ...] | None]:

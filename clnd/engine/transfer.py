@@ -9,8 +9,7 @@ import numpy as np
 
 from clnd.errors import MXNetError
 
-from . import fusion as fusing
-from . import launch
+from . import launch, plan
 from .layout import Layout, compact
 from .value import Value
 
@@ -35,7 +34,7 @@ def to_numpy(value: Value) -> np.ndarray[Any, Any]:
     """The elements as a new NumPy array; waits for them."""
     result = np.empty(value.shape, value.dtype)
     if value.size:
-        value = fusing.gathered(value)
+        value = plan.gathered(value)
         assert value.buffer is not None
         value.device.read(value.buffer, value.offset * value.dtype.itemsize, result)
     return result
@@ -53,10 +52,10 @@ def mapped(value: Value, write: bool = False) -> np.ndarray[Any, Any]:
         raise MXNetError(f"{value.device} has a memory of its own, which nothing else on the host can read: use asnumpy()")
     if not value.size:
         return np.empty(value.shape, value.dtype)
-    value = fusing.gathered(value)
+    value = plan.gathered(value)
     itemsize = value.dtype.itemsize
     if value.offset * itemsize % ALIGNMENT and not write:
-        value = fusing.copied(value)
+        value = plan.copied(value)
     assert value.buffer is not None
     elements = value.device.map(value.buffer, value.offset * itemsize, value.size * itemsize, write)
     return elements.view(value.dtype).reshape(value.shape)
@@ -104,19 +103,18 @@ def write_region(slot: Slot, region: Layout, source: Value) -> None:
     source : Value
         Broadcast to the region's shape, converted to its dtype by the caller.
     """
-    with fusing.lock:
+    with plan.lock:
         target = slot.value
-        fused, index = fusing.assemble(region.shape, target.device, lambda fusion: fusion.operand(source))
-        if any(getattr(term, "source", None) is not None and term.source.buffer is target.buffer for term in fused.terms):  # type: ignore[union-attr]
-            source = fusing.copied(source)  # it reads what is about to be written
-            fused, index = fusing.assemble(region.shape, target.device, lambda fusion: fusion.operand(source))
+        fusion, index, held = plan.assemble(region.shape, target.device, source)
+        if any(getattr(term, "source", None) is not None and term.source.buffer is target.buffer for term in fusion.terms):  # type: ignore[union-attr]
+            source = plan.copied(source)  # it reads what is about to be written
+            fusion, index, held = plan.assemble(region.shape, target.device, source)
         # What others hold is stored on the way; `source` itself only for a tape, since the caller holds it in any case.
         taped = source.record is not None and source.record.traced and source.record.is_dear()
-        outputs = fused.kept(() if taped else (source,))
-        places = fusing.room_for(outputs)
-        launch.elementwise(fused, [index, *(member.term for member in outputs)], [(target.buffer, region), *places])
-        fusing.stored(outputs, places)
-        fusing.finish(fused)
+        outputs = fusion.kept(() if taped else (source,), held)
+        places = plan.room_for(outputs)
+        launch.elementwise(fusion, [index, *(member.term for member in outputs)], [(target.buffer, region), *places])
+        plan.stored(fusion, outputs, places)
 
 
 def reads(value: Value, buffer: Any) -> bool:

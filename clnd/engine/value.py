@@ -34,7 +34,7 @@ class _State(threading.local):
     recording = False
     training = False
     tracer: Any = None  # what is told which arrays this thread reaches: see clnd/capture.py
-    due: weakref.ref[Value] | None = None  # a waiting value to launch soon: see `fusion.defer`
+    due: weakref.ref[Value] | None = None  # a waiting value to launch soon: see `plan.defer`
     eager = os.environ.get("CLND_EAGER", "0") not in ("", "0")
 
 
@@ -172,7 +172,7 @@ class Record:
     how : Expression, Step, Folding or None
         What a waiting record will be computed as: elementwise code, a view, a reduction, or (None) nothing: it is launched.
     depth : int
-        The longest chain of waiting records below this one; bounded by `fusion.MAX_DEPTH`.
+        The longest chain of waiting records below this one; bounded by `plan.MAX_DEPTH`.
     dear : bool
         Was computing this a second time dearer than storing it, when this was made? See `is_dear`.
     asked : bool
@@ -218,19 +218,22 @@ class Record:
         self.freed = self.asked = False
         self.kept_output: Value | None = None
         depth, dear, traced, hoards = 0, op.dear, False, False
-        recording = state.recording
         for x in inputs:
-            if isinstance(x, Value):
+            if type(x) is Value:
                 below = x.record
+                if x.leaf is not None:
+                    traced = True
                 if below is not None:
                     if x.strides is None:
-                        depth = max(depth, below.depth)
-                        dear = dear or below.dear or below.asked
-                    traced = traced or below.traced
-                traced = traced or x.leaf is not None
-                if x.buffer is not None and x.buffer.size > LARGE:
-                    hoards = hoards or x.buffer.size > 8 * output.size * output.dtype.itemsize
-        self.depth, self.dear, self.traced, self.hoards = depth + 1, dear, traced and recording, hoards
+                        if below.depth > depth:
+                            depth = below.depth
+                        if below.dear or below.asked:
+                            dear = True
+                    if below.traced:
+                        traced = True
+                if x.buffer is not None and x.buffer.size > LARGE and x.buffer.size > 8 * output.size * output.dtype.itemsize:
+                    hoards = True
+        self.depth, self.dear, self.traced, self.hoards = depth + 1, dear, traced and state.recording, hoards
 
     @property
     def line(self) -> str:
@@ -276,9 +279,10 @@ _modules: dict[str, bool] = {}  # is a module of this package, and no example?
 def user_site() -> Site:
     """Where the innermost call from outside this package stands."""
     frame: FrameType | None = sys._getframe(2)
+    modules = _modules
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        own = _modules.get(module)
+        own = modules.get(module)
         if own is None:
             own = _modules[module] = (module == "clnd" or module.startswith("clnd.")) and not module.startswith("clnd.examples")
         if not own:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import clnd as mx
 from clnd import autograd, engine, nd
-from clnd.engine import fusion, launch
+from clnd.engine import fusion, launch, plan
 from clnd.opencl import source
 from measures import alive, allocated, counted, launches, waits
 
@@ -243,8 +243,8 @@ def test_a_loop_that_never_reads_is_bounded():
         for number in range(10_000):
             x = x + 1
             if number % 1000 == 999:
-                assert alive()[1] - before <= fusion.MAX_DEPTH + 2
-    assert counts.launches <= 10_000 / (fusion.MAX_DEPTH / 2)
+                assert alive()[1] - before <= plan.MAX_DEPTH + 2
+    assert counts.launches <= 10_000 / (plan.MAX_DEPTH / 2)
     with counted() as more:
         np.testing.assert_array_equal(x.asnumpy(), [10_000] * 3)
     assert counts.kernels + more.kernels <= 3
@@ -263,13 +263,13 @@ def test_a_loop_that_never_reads_is_bounded():
 def test_loops_that_never_read_are_bounded(step):
     x, one = nd.zeros((2, 2)), nd.ones((2, 2))
     limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(len(inspect.stack()) + 40 + 6 * fusion.MAX_DEPTH)
+    sys.setrecursionlimit(len(inspect.stack()) + 40 + 6 * plan.MAX_DEPTH)
     try:
         before = alive()[1]
         with counted() as counts:
             for _ in range(1000):
                 x = step(x, one)
-            assert alive()[1] - before <= 3 * fusion.MAX_DEPTH
+            assert alive()[1] - before <= 3 * plan.MAX_DEPTH
             np.testing.assert_array_equal(x.asnumpy(), np.full((2, 2), 1000))
     finally:
         sys.setrecursionlimit(limit)

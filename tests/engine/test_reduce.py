@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clnd import engine, nd
-from clnd.engine import Folding, fusion, reduce
+from clnd.engine import Folding, plan, reduce
 from clnd.ops import registry
 from measures import allocated, counted, launches
 
@@ -217,7 +217,7 @@ def test_a_folding_of_ones_own():
     x = nd.array(np.arange(1, 60, dtype=np.int32), dtype="int32")
     int32 = np.dtype("int32")
     how = Folding("bits", (0,), "a ^ b", "0", int32, int32)
-    assembled, index = fusion.assemble(x.shape, x.value.device, lambda fused: fused.add((x * 3).value))
+    assembled, index, _ = plan.assemble(x.shape, x.value.device, (x * 3).value)
     buffer = reduce.fold(assembled, index, how, [], [])
     result = engine.Value((), int32, x.value.device).place(buffer, engine.compact(()))
     assert engine.to_numpy(result) == np.bitwise_xor.reduce(np.arange(1, 60) * 3)

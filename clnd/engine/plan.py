@@ -1,0 +1,517 @@
+"""From waiting values to launches. What is decided about some waiting work is decided once, and kept for other work of the same structure.
+
+A `Survey` goes through the work that waits below some values and writes down its structure: all that the decisions depend on, and nothing
+else. Those are made by `clnd.engine.fusion` and kept as a plan; a plan runs with the survey's arrays and numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from itertools import islice
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clnd.errors import MXNetError
+
+from . import launch, reduce
+from .code import Expression
+from .fusion import ArrayTerm, Cut, Fusion, Member, NumberTerm, Term
+from .layout import Layout, Shape, compact, is_compact
+from .reduce import Folding
+from .value import How, Operation, Record, Step, Value, state
+
+if TYPE_CHECKING:
+    from clnd.opencl import Buffer, Device
+
+MAX_DEPTH = 64  # longest chain that may wait; also bounds recursion
+MAX_TOGETHER = 24  # values that are considered for one kernel
+MAX_REFUSED = 4  # of which so many may not fit
+FEW = 4  # values of which all are considered
+MOST = 4096  # plans that are kept
+
+lock = threading.RLock()
+_plans: dict[Any, First | Fewer | Launch] = {}
+_order = attrgetter("order")
+
+
+def _references(values: list[Any]) -> list[int]:
+    return [sys.getrefcount(value) for value in values]
+
+
+_ALONE = _references([object()])[0]  # what the counting itself adds; interpreters differ
+
+
+class Survey:
+    """The work that waits below some values.
+
+    Attributes
+    ----------
+    nodes : list of Value
+        The waiting values, first those that are wanted.
+    arrays : list of Value
+        What they are computed from.
+    numbers : list of scalars
+        Those among their operands.
+    codes : dict
+        By the id of a value its number among the nodes, or the complement of its number among the arrays.
+    held : list of bool
+        For each node: does somebody else refer to it than the other nodes? True of those that are wanted.
+    wanted : int
+        How many are wanted.
+    key : tuple
+        The structure. Values are told by their numbers, arrays by how they lie, numbers not at all.
+    before : Value or None
+        A reduction that must be computed first. Then nothing else is said.
+    """
+
+    __slots__ = ("arrays", "before", "codes", "held", "key", "nodes", "numbers", "wanted")
+
+    def __init__(self, wanted: list[Value]) -> None:
+        nodes = self.nodes = wanted.copy()
+        arrays: list[Value] = []
+        numbers: list[Any] = []
+        codes = {id(value): number for number, value in enumerate(nodes)}
+        uses = [1 << 30] * len(nodes)  # of each node by the others
+        buffers: dict[int, tuple[int, int]] = {}
+        key: list[Any] = [nodes[0].device, len(nodes)]
+        self.before: Value | None = None
+        self.wanted = len(nodes)
+        for value in nodes:  # which grow on the way
+            record = value.record
+            how = record.how  # type: ignore[union-attr]
+            kind = type(how)
+            if kind is Step:
+                key.append((record.op, how.function, how.arguments))  # type: ignore[union-attr]
+            elif kind is Folding and value is not nodes[0]:
+                self.before = value
+                return
+            else:
+                key.append(how)
+            traced = record.traced  # type: ignore[union-attr]
+            key.append(value.shape)
+            key.append((record.dear, record.asked, record.freed) if traced else 2 * record.dear + record.asked)  # type: ignore[union-attr]
+            for x in record.inputs:  # type: ignore[union-attr]
+                if type(x) is not Value:
+                    numbers.append(x)
+                    key.append(None)
+                    continue
+                code = codes.get(id(x))
+                if code is None:
+                    if x.strides is None:
+                        code = len(nodes)
+                        nodes.append(x)
+                        uses.append(1)
+                    else:
+                        code = ~len(arrays)
+                        arrays.append(x)
+                        offset = x.offset
+                        first, start = buffers.setdefault(id(x.buffer), (code, offset))
+                        apart = offset - start if first != code else -1 if offset < launch.MARGIN else offset
+                        key += (x.shape, x.strides, x.dtype.num, first, apart)
+                    codes[id(x)] = code
+                elif code >= 0:
+                    uses[code] += 1
+                key.append(code)
+                if traced:
+                    key.append(x.traced)
+        del value, x  # these would count
+        self.arrays, self.numbers, self.codes = arrays, numbers, codes
+        self.held = [count - _ALONE != used for count, used in zip(_references(nodes), uses)]
+        key.append(tuple(self.held))
+        self.key = tuple(key)
+
+    def held_ids(self) -> set[int]:
+        """The ids of the nodes that are held."""
+        return {id(value) for value, held in zip(self.nodes, self.held) if held}
+
+    def below(self, node: int) -> set[int]:
+        """A node and all that it is computed from, by their numbers."""
+        found, stack = {node}, [node]
+        while stack:
+            for x in self.nodes[stack.pop()].record.inputs:  # type: ignore[union-attr]
+                code = self.codes.get(id(x), -1)
+                if code >= 0 and code not in found:
+                    found.add(code)
+                    stack.append(code)
+        return found
+
+
+class First:
+    """One of the values must be computed before the others can be."""
+
+    def __init__(self, node: int) -> None:
+        self._node = node
+
+    def run(self, survey: Survey) -> None:
+        """Compute it."""
+        value = survey.nodes[self._node]
+        survey.nodes.clear()
+        evaluate(value)
+
+
+class Fewer:
+    """Not all that are wanted fit into one kernel: those that do."""
+
+    def __init__(self, nodes: list[int]) -> None:
+        self._nodes = nodes
+
+    def run(self, survey: Survey) -> None:
+        """Compute them."""
+        wanted = [survey.nodes[i] for i in self._nodes]
+        survey.nodes.clear()
+        _advance(wanted)
+
+
+class Launch:
+    """A kernel for all that is wanted: elementwise work, or a reduction with the work before it.
+
+    Parameters
+    ----------
+    survey : Survey
+    fusion : Fusion
+        What the kernel computes.
+    index : int
+        For a reduction: the term that it folds.
+    outputs : list of Member
+        What it stores (a reduction: beside its result).
+    """
+
+    def __init__(self, survey: Survey, fusion: Fusion, index: int, outputs: list[Member]) -> None:
+        nodes, codes = survey.nodes, survey.codes
+        records = [value.record for value in nodes]
+        how = records[0].how  # type: ignore[union-attr]
+        self._device, self._shape = fusion.device, fusion.shape
+        self._stored = [codes[id(member.value)] for member in outputs]
+        self._sizes = [member.value.size * member.value.dtype.itemsize for member in outputs]
+        terms: list[int] = [member.term for member in outputs]
+        places: list[Any] = [member.place for member in outputs]
+        sources = [term for term in fusion.terms if isinstance(term, ArrayTerm)]
+        self._arrays = [(~codes[id(term.source)], term.layout.offset - term.source.offset) for term in sources]
+        operands = [((id(record), i), x) for record in records for i, x in enumerate(record.inputs)]  # type: ignore[union-attr]
+        numbers = {place: number for number, place in enumerate(place for place, x in operands if type(x) is not Value)}
+        self._numbers = [numbers[term.place] for term in fusion.terms if isinstance(term, NumberTerm)]
+        self._prepared: launch.Prepared | None = None
+        if isinstance(how, Folding):
+            self._folding = how, index, terms, places
+            self._terms = [_emptied(term) for term in fusion.terms]
+        else:
+            self._prepared = launch.prepare(fusion, terms, places)
+        self._asked = [i for i, record in enumerate(records) if record.asked]  # type: ignore[union-attr]
+        done = {0, *self._stored}
+        waits = any(held and i not in done for i, held in enumerate(survey.held))
+        self._nothing_left = not waits and not any(record.traced for record in records)  # type: ignore[union-attr]
+
+    def run(self, survey: Survey) -> None:
+        """Launch it, and free what the records need no more."""
+        nodes = survey.nodes
+        root = nodes[0].record
+        assert root is not None
+        try:
+            allocate = self._device.allocate
+            buffers = [allocate(size) for size in self._sizes]
+            if self._prepared is None:
+                nodes[0].place(self._fold(survey, buffers), compact(nodes[0].shape))
+            else:
+                arrays, numbers = survey.arrays, survey.numbers
+                sources = [(arrays[i].buffer, arrays[i].offset + apart) for i, apart in self._arrays]
+                self._prepared.launch(buffers, sources, [numbers[i] for i in self._numbers])
+        except MXNetError as error:
+            launch.add_blame(error, root.op.name, root.line)
+            raise
+        for i, buffer in zip(self._stored, buffers):
+            nodes[i].place(buffer, compact(nodes[i].shape))
+        for i in self._asked:
+            nodes[i].record.asked = True  # type: ignore[union-attr]
+        values = [nodes[0], *[nodes[i] for i in self._stored if i]]  # these stay while the others go
+        records = [] if self._nothing_left else sorted([value.record for value in nodes], key=_order, reverse=True)
+        nodes.clear()
+        if self._nothing_left:
+            for value in values:
+                _done(value.record, value)  # type: ignore[arg-type]
+        else:
+            finish(records)  # type: ignore[arg-type]
+
+    def _fold(self, survey: Survey, buffers: list[Buffer]) -> Buffer:
+        how, index, outputs, places = self._folding
+        arrays, numbers = iter(self._arrays), iter(self._numbers)
+        fusion = Fusion(self._shape, self._device)
+        for term in self._terms:
+            if type(term) is ArrayTerm:
+                i, apart = next(arrays)
+                source, layout = survey.arrays[i], term.layout
+                term = ArrayTerm(source, Layout(layout.shape, layout.strides, source.offset + apart), term.dtype)
+            elif type(term) is NumberTerm:
+                term = NumberTerm(survey.numbers[next(numbers)], term.dtype, term.place)
+            fusion.terms.append(term)
+        return reduce.fold(fusion, index, how, outputs, list(zip(buffers, places, strict=True)))
+
+
+def _emptied(term: Term) -> Any:
+    """A term without its array."""
+    return ArrayTerm(None, term.layout, term.dtype) if isinstance(term, ArrayTerm) else term  # type: ignore[arg-type]
+
+
+def _made(survey: Survey) -> First | Fewer | Launch:
+    """Decide how the work of a survey is computed."""
+    nodes = survey.nodes
+    first = nodes[0]
+    record = first.record
+    assert record is not None
+    with launch.blame(record.op.name, lambda: record.line):
+        try:
+            if isinstance(record.how, Folding):
+                (data,) = record.inputs
+                fusion = Fusion(data.shape, data.device)
+                index = _add_without_loops(fusion, data)
+                return Launch(survey, fusion, index, fusion.kept((), survey.held_ids(), record))
+            fusion = Fusion(first.shape, first.device)
+            fusion.add(first)
+        except Cut as cut:
+            return First(survey.codes[id(cut.value)])
+        together, refused = [0], 0
+        inside = survey.below(0)
+        for i in range(1, survey.wanted):
+            below = survey.below(i)
+            if refused < MAX_REFUSED and not inside.isdisjoint(below) and fusion.try_add(nodes[i]):
+                together.append(i)
+                inside |= below
+            else:
+                refused += 1
+        if refused:
+            return Fewer(together)
+        outputs = [fusion.members[id(value)] for value in nodes[: survey.wanted]]
+        return Launch(survey, fusion, 0, outputs + fusion.kept(nodes[: survey.wanted], survey.held_ids()))
+
+
+def _add_without_loops(fusion: Fusion, value: Value) -> int:
+    """The term of a reduction's input. What loops for each element has a kernel of its own, whose work-items are given less."""
+    index = fusion.add(value)
+    for member in fusion.members.values():
+        how = member.value.record.how  # type: ignore[union-attr]
+        if isinstance(how, Expression) and how.loops:
+            raise Cut(member.value)
+    return index
+
+
+def _advance(wanted: list[Value]) -> None:
+    """Launch the next kernel on the way to what is wanted."""
+    survey = Survey(wanted)
+    before = survey.before
+    if before is not None:
+        del survey  # it refers to values, and their references are about to be counted
+        evaluate(before)
+        return
+    plan = _plans.get(survey.key)
+    if plan is None:
+        plan = _made(survey)
+        if len(_plans) >= MOST:
+            del _plans[next(iter(_plans))]
+        _plans[survey.key] = plan
+    plan.run(survey)
+
+
+def evaluate(*values: Value) -> None:
+    """Launch what computes `values`; returns without waiting for the device."""
+    with lock:
+        todo = [value for value in values if value.strides is None]
+        related = _related(todo) if len(todo) > 1 else {}
+        for value in todo:
+            others = related.get(id(value))
+            while value.strides is None:
+                if type(value.record.how) is Step:  # type: ignore[union-attr]
+                    _evaluate_view(value)
+                elif others is None:
+                    _advance([value])
+                else:
+                    while others and others[0].strides is not None:
+                        others.popleft()
+                    _advance([value, *(x for x in islice(others, MAX_TOGETHER) if x is not value and x.strides is None)])
+
+
+def _related(todo: list[Value]) -> dict[int, deque[Value]]:
+    """For each value its equals in shape that may share waiting work with it, in order, where there are any."""
+    shapes: dict[Any, list[Value]] = {}
+    for value in todo:
+        if type(value.record.how) is Expression:  # type: ignore[union-attr]
+            shapes.setdefault((value.shape, value.device), []).append(value)
+    result: dict[int, deque[Value]] = {}
+    groups = _groups(todo) if len(todo) > FEW else {}
+    for equals in shapes.values():
+        found: dict[int | None, deque[Value]] = {}
+        for value in equals if len(equals) > 1 else ():
+            result[id(value)] = found.setdefault(groups.get(id(value)), deque())
+            result[id(value)].append(value)
+    return result
+
+
+def _groups(todo: list[Value]) -> dict[int, int]:
+    """The same number for values that share waiting work, by their ids."""
+    groups: dict[int, int] = {}  # of each waiting value; a group that has joined another says which
+    joined: list[int] = []
+
+    def find(group: int) -> int:
+        while joined[group] != group:
+            group = joined[group]
+        return group
+
+    for number, value in enumerate(todo):
+        joined.append(number)
+        stack = [value]
+        while stack:
+            below = stack.pop()
+            if id(below) in groups:
+                joined[find(number)] = find(groups[id(below)])
+            elif below.strides is None and below.record is not None:
+                groups[id(below)] = number
+                stack += [x for x in below.record.inputs if type(x) is Value]
+    return {id(value): find(number) for number, value in enumerate(todo)}
+
+
+def assemble(shape: Shape, device: Device, value: Value) -> tuple[Fusion, int, set[int]]:
+    """What computes `value` broadcast to a shape, after whatever must run before it has run.
+
+    Returns
+    -------
+    fusion, index, held
+        The term that it is, and the ids of the waiting values below that somebody else holds.
+    """
+    while True:
+        held: set[int] = set()
+        if value.strides is None:
+            survey = Survey([value])
+            before = survey.before
+            held = survey.held_ids() if before is None else held
+            del survey
+            if before is not None:
+                evaluate(before)
+                continue
+        fusion = Fusion(shape, device)
+        try:
+            return fusion, fusion.operand(value), held
+        except Cut as cut:
+            before = cut.value
+        del fusion  # it refers to values, and their references are about to be counted
+        evaluate(before)
+
+
+def room_for(members: list[Member]) -> list[launch.Place]:
+    """New buffers for the values of `members`, each with the layout that the kernel sees it in."""
+    return [(m.value.device.allocate(m.value.size * m.value.dtype.itemsize), m.place) for m in members if m.place is not None]
+
+
+def stored(fusion: Fusion, members: list[Member], places: list[launch.Place]) -> None:
+    """After a launch: the values of `members` lie in these places; free what the records in `fusion` need no more."""
+    for member, (buffer, _) in zip(members, places, strict=True):
+        member.value.place(buffer, compact(member.value.shape))
+    records = sorted((member.value.record for member in fusion.members.values() if member.value.record), key=_order, reverse=True)
+    fusion.members.clear()
+    fusion.terms.clear()
+    finish(records)
+
+
+def finish(records: list[Record]) -> None:
+    """After a launch: free what the records of its kernel need no more, the youngest first; what is left waiting waits for less."""
+    for record in records:
+        output = record.output()
+        if output is None:
+            record.settle()
+        elif output.strides is not None:
+            _done(record, output)
+    for record in reversed(records):
+        depth = 0
+        for x in record.inputs:
+            if type(x) is Value and x.strides is None and x.record is not None and x.record.depth > depth:
+                depth = x.record.depth
+        record.depth = depth + 1
+
+
+def _evaluate_view(value: Value) -> None:
+    record = value.record
+    assert record is not None
+    source, how = record.inputs[0], record.how
+    assert isinstance(how, Step)
+    evaluate(source)
+    layout = how.function(source.layout, *how.arguments)
+    if layout is None:
+        with launch.blame(record.op.name, lambda: record.line):
+            source = copied(source)
+        layout = how.function(source.layout, *how.arguments)
+    value.place(source.buffer, layout)
+    _done(record, value)
+
+
+def copied(value: Value) -> Value:
+    """A compact copy of the elements of a value, in a buffer of its own."""
+    evaluate(value)
+    result = Value(value.shape, value.dtype, value.device)
+    if value.size == 0:
+        return result
+    with lock:
+        fusion = Fusion(value.shape, value.device)
+        index = fusion.add(value)
+        buffer = value.device.allocate(value.size * value.dtype.itemsize)
+        launch.elementwise(fusion, [index], [(buffer, compact(value.shape))])
+        return result.place(buffer, compact(value.shape))
+
+
+def ready(value: Value) -> Value:
+    """`value`, launched; wherever its elements lie."""
+    if value.strides is None:
+        evaluate(value)
+    return value
+
+
+def gathered(value: Value) -> Value:
+    """`value`, launched and compact (its offset may be any)."""
+    return ready(value) if value.size == 0 or is_compact(ready(value).layout) else copied(value)
+
+
+def defer(
+    op: Operation, how: How, inputs: tuple[Any, ...], attrs: dict[str, Any], shape: Shape, dtype: np.dtype[Any], device: Device
+) -> Value:
+    """A value that waits for a record of this call.
+
+    A reduction, and what keeps far more memory alive than its own, is launched when the user's next call computes something. Not at once:
+    by then the temporaries of its own call are gone, so that counting references tells what else the kernel should store.
+    """
+    value = Value(shape, dtype, device)
+    record = value.record = Record(op, inputs, attrs, value, how)
+    soon = record.hoards or type(how) is Folding
+    if state.due is not None and type(how) is not Step:
+        _launch_due(record, soon)
+    if value.strides is not None:  # empty: there is nothing to compute
+        _done(record, value)
+    elif state.eager or record.depth > MAX_DEPTH:
+        evaluate(value)
+    elif soon and type(how) is not Step:
+        state.due = record.output
+    return value
+
+
+def launch_due() -> None:
+    """Launch what this thread has due."""
+    due = state.due() if state.due is not None else None
+    state.due = None
+    if due is not None:
+        try:
+            evaluate(due)
+        except MXNetError:
+            pass  # it waits on, and whoever reads it will be told
+
+
+def _launch_due(record: Record, soon: bool) -> None:
+    """Launch what is due, unless `record` is of the same call (and is not due itself)."""
+    due = state.due() if state.due is not None else None
+    if due is not None and due.record is not None and due.record.site == record.site and not soon:
+        return
+    launch_due()
+
+
+def _done(record: Record, value: Value) -> None:
+    record.settle()
+    if not record.traced:
+        value.record = None
