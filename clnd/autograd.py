@@ -212,7 +212,7 @@ def backward(heads: Any, head_grads: Any = None, retain_graph: bool = False, tra
     array([5., 5.], dtype=float32)
     """
     values = [head.value for head in _listed(heads)]
-    with _scope(False, train_mode):
+    with engine.called(), _scope(False, train_mode):
         tape, leaves = _tape(values)
         wanted = [leaf for leaf in leaves if leaf.req != "null"]
         if not wanted:
@@ -265,7 +265,7 @@ def grad(
         if not value.traced:
             raise MXNetError("grad: a variable has no gradient attached and was not recorded; call attach_grad() on it before recording")
     retain = create_graph if retain_graph is None else retain_graph
-    with _scope(create_graph, train_mode):
+    with engine.called(), _scope(create_graph, train_mode):
         tape, _ = _tape(values)
         arrived = _walk(tape, values, _head_gradients(values, head_grads), retain, frozenset(_place(value) for value in wanted))
         found = [arrived.get(_place(value)) for value in wanted]
@@ -402,10 +402,11 @@ class _Call(Part):
             self.function.saved_tensors = tuple(
                 NDArray(part_of(whole, self.saved[i], x.value), x.context) if i in self.saved else x for i, x in enumerate(saved)
             )
+        site, state.site = state.site, None  # what follows stands in the user's own lines
         try:
             found = self.function.backward(*given)
         finally:
-            self.function.saved_tensors = saved
+            self.function.saved_tensors, state.site = saved, site
         found = [found] if not isinstance(found, (list, tuple)) else found
         if len(found) != len(record.inputs):
             raise MXNetError(f"{self.name}.backward returned {len(found)} gradients for {len(record.inputs)} inputs")

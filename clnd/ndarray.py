@@ -170,8 +170,7 @@ class NDArray:
             return False
         if state.tracer is not None:
             state.tracer.overwrites(self._own.buffer)
-        site = engine.user_site()
-        with engine.blame("assign", lambda: engine.describe_site(site)):
+        with engine.called("assign"):
             engine.write_region(slot, place, source)
         self._own.record = None  # what it was computed from is not what it holds now
         return True
@@ -566,8 +565,7 @@ class NDArray:
                 return False
             if state.tracer is not None:
                 state.tracer.overwrites(self._own.buffer)
-            site = engine.user_site()
-            with engine.blame("put", lambda: engine.describe_site(site)):
+            with engine.called("put"):
                 lookup.assign_in(self._own.buffer, source)
             self._own.record = None
         return True

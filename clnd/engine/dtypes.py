@@ -101,7 +101,10 @@ def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def scalar_kind(value: Any) -> type:
     """bool, int or float: what a Python or NumPy scalar counts as."""
-    if isinstance(value, (bool, np.bool_)):
+    kind = type(value)
+    if kind in (float, int, bool):
+        return kind
+    if isinstance(value, np.bool_):
         return bool
     return int if isinstance(value, (int, np.integer)) else float
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from clnd.errors import DeviceError, MXNetError
+from clnd.errors import DeviceError
 
 from . import code
 from .dtypes import INFO, Scalar, float64
@@ -66,23 +65,6 @@ class Walk(NamedTuple):
         if tuple(row) == row_major(tuple(self.sizes)):
             return "linear"
         return {0: "repeat", 1: "row"}.get(row[-1], "strided")
-
-
-@contextmanager
-def blame(name: str, line: Callable[[], str]) -> Iterator[None]:
-    """Add to the driver's errors the operator and the user's line that called it."""
-    try:
-        yield
-    except MXNetError as error:
-        add_blame(error, name, line())
-        raise
-
-
-def add_blame(error: MXNetError, name: str, line: str) -> None:
-    """Add to an error of the driver the operator and the user's line that called it."""
-    if not hasattr(error, "clnd_line"):
-        error.clnd_line = line  # type: ignore[attr-defined]
-        error.args = (f"{name}, called at {line}: {error}",)
 
 
 def check_dtype(dtype: np.dtype[Any], device: Device, name: str) -> None:

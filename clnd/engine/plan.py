@@ -22,7 +22,7 @@ from .code import Expression
 from .fusion import ArrayTerm, Cut, Fusion, Member, NumberTerm, Term
 from .layout import Layout, Shape, compact, is_compact
 from .reduce import Folding
-from .value import How, Operation, Record, Step, Value, state
+from .value import How, Operation, Record, Step, Value, add_blame, state
 
 if TYPE_CHECKING:
     from clnd.opencl import Buffer, Device
@@ -220,7 +220,7 @@ class Launch:
                 sources = [(arrays[i].buffer, arrays[i].offset + apart) for i, apart in self._arrays]
                 self._prepared.launch(buffers, sources, [numbers[i] for i in self._numbers])
         except MXNetError as error:
-            launch.add_blame(error, root.op.name, root.line)
+            add_blame(error, root.op.name, root.line)
             raise
         for i, buffer in zip(self._stored, buffers):
             nodes[i].place(buffer, compact(nodes[i].shape))
@@ -261,30 +261,29 @@ def _made(survey: Survey) -> First | Fewer | Launch:
     first = nodes[0]
     record = first.record
     assert record is not None
-    with launch.blame(record.op.name, lambda: record.line):
-        try:
-            if isinstance(record.how, Folding):
-                (data,) = record.inputs
-                fusion = Fusion(data.shape, data.device)
-                index = _add_without_loops(fusion, data)
-                return Launch(survey, fusion, index, fusion.kept((), survey.held_ids(), record))
-            fusion = Fusion(first.shape, first.device)
-            fusion.add(first)
-        except Cut as cut:
-            return First(survey.codes[id(cut.value)])
-        together, refused = [0], 0
-        inside = survey.below(0)
-        for i in range(1, survey.wanted):
-            below = survey.below(i)
-            if refused < MAX_REFUSED and not inside.isdisjoint(below) and fusion.try_add(nodes[i]):
-                together.append(i)
-                inside |= below
-            else:
-                refused += 1
-        if refused:
-            return Fewer(together)
-        outputs = [fusion.members[id(value)] for value in nodes[: survey.wanted]]
-        return Launch(survey, fusion, 0, outputs + fusion.kept(nodes[: survey.wanted], survey.held_ids()))
+    try:
+        if isinstance(record.how, Folding):
+            (data,) = record.inputs
+            fusion = Fusion(data.shape, data.device)
+            index = _add_without_loops(fusion, data)
+            return Launch(survey, fusion, index, fusion.kept((), survey.held_ids(), record))
+        fusion = Fusion(first.shape, first.device)
+        fusion.add(first)
+    except Cut as cut:
+        return First(survey.codes[id(cut.value)])
+    together, refused = [0], 0
+    inside = survey.below(0)
+    for i in range(1, survey.wanted):
+        below = survey.below(i)
+        if refused < MAX_REFUSED and not inside.isdisjoint(below) and fusion.try_add(nodes[i]):
+            together.append(i)
+            inside |= below
+        else:
+            refused += 1
+    if refused:
+        return Fewer(together)
+    outputs = [fusion.members[id(value)] for value in nodes[: survey.wanted]]
+    return Launch(survey, fusion, 0, outputs + fusion.kept(nodes[: survey.wanted], survey.held_ids()))
 
 
 def _add_without_loops(fusion: Fusion, value: Value) -> int:
@@ -307,10 +306,16 @@ def _advance(wanted: list[Value]) -> None:
         return
     plan = _plans.get(survey.key)
     if plan is None:
-        plan = _made(survey)
+        record: Any = survey.nodes[0].record
+        try:
+            plan = _made(survey)
+        except MXNetError as error:
+            add_blame(error, record.op.name, record.line)
+            raise
         if len(_plans) >= MOST:
             del _plans[next(iter(_plans))]
         _plans[survey.key] = plan
+        del record
     plan.run(survey)
 
 
@@ -437,8 +442,11 @@ def _evaluate_view(value: Value) -> None:
     evaluate(source)
     layout = how.function(source.layout, *how.arguments)
     if layout is None:
-        with launch.blame(record.op.name, lambda: record.line):
+        try:
             source = copied(source)
+        except MXNetError as error:
+            add_blame(error, record.op.name, record.line)
+            raise
         layout = how.function(source.layout, *how.arguments)
     value.place(source.buffer, layout)
     _done(record, value)

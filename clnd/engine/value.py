@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
+from clnd.errors import MXNetError
+
 from .layout import Layout, Shape, row_major
 
 if TYPE_CHECKING:
@@ -28,12 +30,16 @@ if TYPE_CHECKING:
     from .reduce import Folding
 
 
+Site: TypeAlias = "tuple[CodeType, int] | None"
+
+
 class _State(threading.local):
     """What holds for the calls of one thread."""
 
     recording = False
     training = False
     tracer: Any = None  # what is told which arrays this thread reaches: see clnd/capture.py
+    site: Site = None  # where the records are made, where that is known: see `called`
     due: weakref.ref[Value] | None = None  # a waiting value to launch soon: see `plan.defer`
     eager = os.environ.get("CLND_EAGER", "0") not in ("", "0")
 
@@ -272,12 +278,13 @@ class Record:
         return output
 
 
-Site = tuple[CodeType, int] | None
 _modules: dict[str, bool] = {}  # is a module of this package, and no example?
 
 
 def user_site() -> Site:
     """Where the innermost call from outside this package stands."""
+    if state.site is not None:
+        return state.site
     frame: FrameType | None = sys._getframe(2)
     modules = _modules
     while frame is not None:
@@ -289,6 +296,37 @@ def user_site() -> Site:
             return frame.f_code, frame.f_lasti
         frame = frame.f_back
     return None
+
+
+class called:
+    """A `with` block that does what one call of a user's asks for: its records have the site of that call.
+
+    Parameters
+    ----------
+    name : str, optional
+        What was called: errors of the driver get it, and the user's line.
+    """
+
+    __slots__ = ("_before", "_name")
+
+    def __init__(self, name: str = "") -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._before = state.site
+        state.site = user_site()
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        site, state.site = state.site, self._before
+        if self._name and isinstance(error, MXNetError):
+            add_blame(error, self._name, describe_site(site))
+
+
+def add_blame(error: MXNetError, name: str, line: str) -> None:
+    """Add to an error of the driver the operator and the user's line that called it."""
+    if not hasattr(error, "clnd_line"):
+        error.clnd_line = line  # type: ignore[attr-defined]
+        error.args = (f"{name}, called at {line}: {error}",)
 
 
 def describe_site(site: Site) -> str:

@@ -79,11 +79,13 @@ class Operator:
         if methods is None:
             methods = [self.name] if self.names[:1] == ("data",) and not self.variadic else []
         self.methods = tuple(methods)
+        self._must = [name for name, default in self.attributes.items() if default is inspect.Parameter.empty]
         self._needs = [tuple(inspect.signature(rule).parameters) for rule in self.rules]
         known = {"dz", "z", "position", "shapes", *self.names, *self.attributes, *(f"{name}_shape" for name in self.names)}
         for needs in self._needs:
             if not known.issuperset(needs):
                 raise ValueError(f"{self.name}: a gradient rule asks for {', '.join(set(needs) - known)}")
+        self._arguments = [tuple(self._argument(need) for need in needs) for needs in self._needs]
         self._saves: dict[tuple[bool, ...], tuple[frozenset[int], bool]] = {}
         if self.name in registry:
             raise ValueError(f"operator {self.name} is declared twice")
@@ -133,11 +135,12 @@ class Operator:
         """
         dz, results = self.prepare(record, dz), []
         for position, x in enumerate(record.inputs):
-            number = self._rule(position)
-            if number is None or not (isinstance(x, Value) and x.traced):
+            if not (type(x) is Value and x.traced):
                 continue
-            given = [self._argument(record, name, dz, position) for name in self._needs[number]]
-            dx = self.rules[number](*given)
+            number = self._rule(position)
+            if number is None:
+                continue
+            dx = self.rules[number](*[argument(record, dz, position) for argument in self._arguments[number]])
             if dx is not None:
                 results.append((x, converted(sum_to(dx, x.shape), x.dtype)))
         return results
@@ -146,22 +149,25 @@ class Operator:
         """What the rules get as `dz`."""
         return dz
 
-    def _argument(self, record: Record, name: str, dz: Value, position: int) -> Any:
+    def _argument(self, name: str) -> Callable[[Record, Value, int], Any]:
+        """What finds the argument of a rule that has this name."""
         if name == "dz":
-            return dz
+            return lambda record, dz, position: dz
         if name == "z":
-            return self.prepare(record, record.recall_output())
+            return lambda record, dz, position: self.prepare(record, record.recall_output())
         if name == "position":
-            return position
+            return lambda record, dz, position: position
         if name == "shapes":
-            return [x.shape for x in record.inputs if isinstance(x, Value)]
-        if name in record.attrs:
-            return record.attrs[name]
+            return lambda record, dz, position: [x.shape for x in record.inputs if isinstance(x, Value)]
+        if name in self.attributes:
+            return lambda record, dz, position: record.attrs[name]
         if self.variadic and name == self.names[0]:
-            return record.inputs
+            return lambda record, dz, position: record.inputs
         if name.endswith("_shape"):
-            return np.shape(record.inputs[self.names.index(name[: -len("_shape")])])
-        return record.inputs[self.names.index(name)]
+            of = self.names.index(name[: -len("_shape")])
+            return lambda record, dz, position: np.shape(record.inputs[of])
+        at = self.names.index(name)
+        return lambda record, dz, position: record.inputs[at]
 
     # What the families share.
 
@@ -172,8 +178,8 @@ class Operator:
             unknown = ", ".join(name for name in attrs if name not in self.attributes)
             known = ", ".join(self.attributes) or "none"
             raise DTypeError(f"{self.name}: no attribute {unknown}; its attributes are {known}")
-        for name, value in filled.items():
-            if value is inspect.Parameter.empty:
+        for name in self._must:
+            if name not in attrs:
                 raise DTypeError(f"{self.name}: the attribute {name} must be given")
         return filled
 
@@ -189,6 +195,8 @@ class Operator:
 
 
 def _bound(op: Operator) -> Callable[..., Value]:
+    if len(op.names) == 2:
+        return lambda self, other: op(self, other)
     return lambda self, *rest, **attrs: op(self, *rest, **attrs)
 
 
@@ -261,15 +269,20 @@ def normalize_axis(name: str, axis: int, ndim: int) -> int:
 
 def broadcast_shapes(name: str, shapes: Sequence[Shape]) -> Shape:
     """The shape that all broadcast to; ShapeError naming the operator and the shapes."""
-    first = shapes[0]
-    if all(shape == first for shape in shapes):
-        return first
+    shape = _broadcast(tuple(shapes))
+    if shape is None:
+        listed = " ".join(str(list(shape)) for shape in shapes)
+        raise ShapeError(f"{name}: operands could not be broadcast together with shapes {listed}")
+    return shape
+
+
+@functools.lru_cache(maxsize=4096)
+def _broadcast(shapes: tuple[Shape, ...]) -> Shape | None:
     result = []
     for sizes in itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
         wide = {n for n in sizes if n != 1}
         if len(wide) > 1:
-            listed = " ".join(str(list(shape)) for shape in shapes)
-            raise ShapeError(f"{name}: operands could not be broadcast together with shapes {listed}")
+            return None
         result.append(wide.pop() if wide else 1)
     return tuple(reversed(result))
 
@@ -305,33 +318,41 @@ class Elementwise(Operator):
         self.result = None if result is None else np.dtype(result)
         self._expressions: dict[Any, Expression] = {}
         self.numbers = tuple(name for name in self.attributes if any(re.search(rf"\b{name}\b", text) for text in code.values()))
+        self._count = len(self.names) + len(self.numbers)
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Value:
         """Make a waiting value; checks shapes, dtypes and devices."""
         if self.attributes or attrs:
             attrs = self.fill(attrs)
             inputs += tuple(attrs[name] for name in self.numbers)
-        values = [x for x in inputs if type(x) is Value]
-        if len(inputs) != len(self.names) + len(self.numbers) or not values:
+        first: Value | None = None
+        same, numbers = True, False
+        kinds: list[Any] = []
+        for x in inputs:
+            if type(x) is not Value:
+                numbers = True
+                kinds.append(dtypes.scalar_kind(x))
+                continue
+            kinds.append(x.dtype)
+            if first is None:
+                first = x
+            elif x.device is not first.device:
+                self.device([y for y in inputs if type(y) is Value])
+            elif x.shape != first.shape:
+                same = False
+        if len(inputs) != self._count or first is None:
             raise DTypeError(
                 f"{self.name} takes {len(self.names)} array(s) ({', '.join(self.names)}), at least one of them no plain number"
             )
-        first = values[0]
-        device, shape = first.device, first.shape
-        for value in values:
-            if value.device is not device:
-                self.device(values)
-            if value.shape != shape:
-                shape = broadcast_shapes(self.name, [value.shape for value in values])
-                break
-        kinds = tuple(x.dtype if type(x) is Value else dtypes.scalar_kind(x) for x in inputs)
-        expression = self._expressions.get(kinds)
+        shape = first.shape if same else broadcast_shapes(self.name, [x.shape for x in inputs if type(x) is Value])
+        key = tuple(kinds)
+        expression = self._expressions.get(key)
         if expression is None:
-            expression = self._expressions[kinds] = self.expression(kinds)
-        if len(values) != len(inputs):
+            expression = self._expressions[key] = self.expression(key)
+        if numbers:
             operands = expression.operands
-            inputs = tuple(x if type(x) is Value else dtypes.to_scalar(x, dtype) for x, dtype in zip(inputs, operands, strict=True))
-        return engine.defer(self, expression, inputs, attrs, shape, expression.result, device)
+            inputs = tuple([x if type(x) is Value else dtypes.to_scalar(x, dtype) for x, dtype in zip(inputs, operands, strict=True)])
+        return engine.defer(self, expression, inputs, attrs, shape, expression.result, first.device)
 
     def expression(self, kinds: Sequence[Any]) -> Expression:
         """The code for operands of these dtypes (Python's types stand for numbers)."""
@@ -367,17 +388,16 @@ class View(Operator):
         """See `data` another way; copies only where strides cannot say it."""
         attrs = self.fill(attrs)
         step = self.function(data, **attrs)
-        shape = step.function(compact(data.shape), *step.arguments).shape
         if data.strides is None:
+            shape = step.function(compact(data.shape), *step.arguments).shape
             return engine.defer(self, step, (data,), attrs, shape, data.dtype, data.device)
         layout = step.function(data.layout, *step.arguments)
         source = data
         if layout is None:
-            site = engine.user_site()
-            with engine.blame(self.name, lambda: engine.describe_site(site)):
+            with engine.called(self.name):
                 source = engine.copied(data)
             layout = step.function(source.layout, *step.arguments)
-        return recorded(self, (data,), attrs, Value(shape, data.dtype, data.device).place(source.buffer, layout))
+        return recorded(self, (data,), attrs, Value(layout.shape, data.dtype, data.device).place(source.buffer, layout))
 
 
 def recorded(op: Operator, inputs: tuple[Any, ...], attrs: dict[str, Any], value: Value) -> Value:
@@ -466,14 +486,13 @@ class Launched(Operator):
     def __call__(self, *inputs: Any, **attrs: Any) -> Value:
         """Launch; returns without waiting for the device."""
         attrs = self.fill(attrs)
-        site = engine.user_site()
-        with engine.blame(self.name, lambda: engine.describe_site(site)):
-            before, state.recording = state.recording, False
+        with engine.called(self.name):
+            recording, state.recording = state.recording, False
             try:
                 value: Value = self.function(*inputs, **attrs)
                 engine.evaluate(value)
             finally:
-                state.recording = before
+                state.recording = recording
         if any(value is x for x in inputs) or value.record is not None:
             value = value.twin()
         return recorded(self, inputs, attrs, value)
