@@ -80,26 +80,27 @@ class Survey:
         key: list[Any] = [nodes[0].device, len(nodes)]
         self.before: Value | None = None
         self.wanted = len(nodes)
+        push, known = key.append, codes.get
         for value in nodes:  # which grow on the way
-            record = value.record
-            how = record.how  # type: ignore[union-attr]
+            record: Any = value.record
+            how = record.how
             kind = type(how)
             if kind is Step:
-                key.append((record.op, how.function, how.arguments))  # type: ignore[union-attr]
+                push((record.op, how.function, how.arguments))
             elif kind is Folding and value is not nodes[0]:
                 self.before = value
                 return
             else:
-                key.append(how)
-            traced = record.traced  # type: ignore[union-attr]
-            key.append(value.shape)
-            key.append((record.dear, record.asked, record.freed) if traced else 2 * record.dear + record.asked)  # type: ignore[union-attr]
-            for x in record.inputs:  # type: ignore[union-attr]
+                push(how)
+            traced = record.traced
+            push(value.shape)
+            push((record.dear, record.asked, record.freed) if traced else 2 * record.dear + record.asked)
+            for x in record.inputs:
                 if type(x) is not Value:
                     numbers.append(x)
-                    key.append(None)
+                    push(None)
                     continue
-                code = codes.get(id(x))
+                code = known(id(x))
                 if code is None:
                     if x.strides is None:
                         code = len(nodes)
@@ -110,18 +111,19 @@ class Survey:
                         arrays.append(x)
                         offset = x.offset
                         first, start = buffers.setdefault(id(x.buffer), (code, offset))
-                        apart = offset - start if first != code else -1 if offset < launch.MARGIN else offset
-                        key += (x.shape, x.strides, x.dtype.num, first, apart)
+                        push((x.shape, x.strides, x.dtype.num, first, offset - start))
+                        if offset >= launch.MARGIN:
+                            push(offset)
                     codes[id(x)] = code
                 elif code >= 0:
                     uses[code] += 1
-                key.append(code)
+                push(code)
                 if traced:
-                    key.append(x.traced)
+                    push(x.leaf is not None or (x.record is not None and x.record.traced))
         del value, x  # these would count
         self.arrays, self.numbers, self.codes = arrays, numbers, codes
         self.held = [count - _ALONE != used for count, used in zip(_references(nodes), uses)]
-        key.append(tuple(self.held))
+        key += self.held
         self.key = tuple(key)
 
     def held_ids(self) -> set[int]:

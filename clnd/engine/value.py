@@ -220,7 +220,7 @@ class Record:
         self.op, self.inputs, self.attrs, self.how = op, inputs, attrs, how
         self.order = next(_orders)
         self.output = weakref.ref(output)
-        self.site = user_site()
+        self.site = state.site or user_site()
         self.freed = self.asked = False
         self.kept_output: Value | None = None
         depth, dear, traced, hoards = 0, op.dear, False, False
