@@ -37,6 +37,7 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
     reads_out = "out" in attributes  # rather than only being written
     attributes = {a: default for a, default in attributes.items() if a != "out"}
     order = list(attributes)
+    must = [attribute for attribute, default in attributes.items() if default is inspect.Parameter.empty]
 
     def function(*args: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> Any:
         if variadic:
@@ -59,8 +60,8 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
         for attribute in kwargs:
             if attribute not in attributes:
                 raise DTypeError(f"{function.__name__}: no attribute {attribute}; its attributes are {', '.join(order) or 'none'}")
-        for attribute, default in attributes.items():
-            if default is inspect.Parameter.empty and attribute not in kwargs:
+        for attribute in must:
+            if attribute not in kwargs:
                 raise DTypeError(f"{function.__name__}: the attribute {attribute} must be given")
         if random:
             from clnd.random import generator
