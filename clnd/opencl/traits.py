@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from clnd.errors import MXNetError
 
 if TYPE_CHECKING:
     import pyopencl as cl
@@ -56,14 +59,20 @@ class Traits:
 
 
 def read_traits(device: cl.Device, schedule: Schedule) -> Traits:
-    """Read a device's traits, for the schedule that it shall be used with."""
+    """Read a device's traits, for the schedule that it shall be used with; CLND_TRAITS makes it out to be less than it is.
+
+    Raises
+    ------
+    MXNetError
+        If CLND_TRAITS names what is no trait, or more than the device has.
+    """
     import pyopencl as cl
 
     extensions = set(device.extensions.split())
     lanes = 1
     if schedule == "cpu":
         lanes = min(max(_power_of_two_below(device.native_vector_width_float), 4), 16)
-    return Traits(
+    traits = Traits(
         schedule=schedule,
         lanes=lanes,
         compute_units=max(1, device.max_compute_units),
@@ -79,6 +88,30 @@ def read_traits(device: cl.Device, schedule: Schedule) -> Traits:
         max_allocation=device.max_mem_alloc_size,
         correctly_rounded=bool(device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT),
     )
+    return _forced(traits, os.environ.get("CLND_TRAITS", ""))
+
+
+_SIZES = ("lanes", "compute_units", "local_memory", "max_group", "memory", "max_allocation")
+_FORCED = ("fp64", "fp16", "subgroups", "correctly_rounded", *_SIZES)
+
+
+def _forced(traits: Traits, text: str) -> Traits:
+    """Traits with those that `text` gives, such as `fp64=0,max_group=64`: how devices are tried out that are not at hand."""
+    changes: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, given = (word.strip() for word in part.partition("="))
+        if name not in _FORCED or not given.isdecimal():
+            raise MXNetError(f"CLND_TRAITS: {part!r} is no trait and a number; traits are {', '.join(_FORCED)} (as in fp64=0,max_group=64)")
+        has, wanted = getattr(traits, name), int(given)
+        if name == "lanes":
+            if wanted not in (1, 4, 8, 16):
+                raise MXNetError(f"CLND_TRAITS: {part!r}: lanes are 1, 4, 8 or 16")
+        elif wanted > has or (wanted == 0 and name in _SIZES):
+            raise MXNetError(f"CLND_TRAITS: {part!r}: the device has {int(has)}, and can be made out to have less, not more or nothing")
+        changes[name] = type(has)(wanted)
+    if "max_group" in changes:
+        changes["group"] = min(_power_of_two_below(changes["max_group"]), traits.group)
+    return replace(traits, **changes)
 
 
 def _power_of_two_below(number: int) -> int:

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pyopencl as cl
 import pytest
 
+from clnd import MXNetError
 from clnd.opencl.device import Device
 from clnd.opencl.traits import read_traits
 
@@ -77,3 +78,19 @@ def test_real_devices(device):
 def test_a_cpu_behind_gpu_has_the_gpu_schedule(device):
     disguised = Device(device.cl, device.name, "gpu", 0)
     assert (disguised.traits.schedule, disguised.traits.lanes) == ("gpu", 1)
+
+
+def test_a_device_can_be_made_out_to_be_less_than_it_is(monkeypatch):
+    monkeypatch.setenv("CLND_TRAITS", " fp64=0, max_group=100,local_memory = 16384,lanes=16,max_allocation=1000000 ")
+    traits = read_traits(made_up(), "cpu")
+    assert (traits.fp64, traits.max_group, traits.group, traits.local_memory) == (False, 100, 64, 16384)
+    assert (traits.lanes, traits.max_allocation, traits.memory) == (16, 1_000_000, 1 << 33)
+
+
+@pytest.mark.parametrize(
+    "text", ["fp64", "fp64=no", "warp=32", "max_group=8192", "max_group=0", "lanes=3", "fp16=1", "local_memory=-1", "fp64=0;fp16=0"]
+)
+def test_what_is_no_trait_or_more_than_there_is_is_refused(text, monkeypatch):
+    monkeypatch.setenv("CLND_TRAITS", text)
+    with pytest.raises(MXNetError, match="CLND_TRAITS: "):
+        read_traits(made_up(), "gpu")
