@@ -11,7 +11,7 @@ import numpy as np
 from clnd import autograd, engine
 from clnd.engine import state
 from clnd.engine.layout import compact, row_major
-from clnd.errors import DTypeError, ShapeError
+from clnd.errors import DTypeError, MXNetError, ShapeError
 from clnd.ndarray import NDArray
 from clnd.ops import registry, updates
 from clnd.ops.declare import whole_number
@@ -159,27 +159,35 @@ class _Step(NamedTuple):
 
     def take(self, name: str) -> None:
         """Launch it. What nobody else holds is written where it lies."""
-        targets = self.targets
-        with engine.lock, engine.blame(name, _line):
-            own = targets[0]._own
-            shape, size, device = own.shape, own.size, own.device
-            del own  # references are about to be counted
-            alone = [not handle._own.offset and engine.held_alone(engine.Slot(handle._own)) for handle in targets]
-            buffers: list[Any] = [
-                handle._own.buffer if here else device.allocate(size * handle._own.dtype.itemsize)
-                for handle, here in zip(targets, alone, strict=True)
-            ]
-            if state.tracer is not None:
-                for buffer, here in zip(buffers, alone, strict=True):
-                    if here:
-                        state.tracer.overwrites(buffer)
-            values = [handle.value for handle in self.handles]
-            self.kernel.recipe.launch(size, buffers, [(value.buffer, value.offset) for value in values])
-            for handle, here, buffer in zip(targets, alone, buffers, strict=True):
-                if here:
-                    handle._own.record = None  # what it was computed from is not what it holds now
-                else:
-                    handle.replace(engine.Value(shape, handle._own.dtype, device).place(buffer, compact(shape)))
+        try:
+            with engine.lock:
+                self._take()
+        except MXNetError:
+            with engine.blame(name, lambda: engine.describe_site(engine.user_site())):
+                raise
+
+    def _take(self) -> None:
+        buffers: list[Any] = []
+        written: list[NDArray] = []
+        new: list[tuple[NDArray, Any]] = []
+        for handle in self.targets:
+            if engine.held_alone(engine.Slot(handle._own)) and not handle._own.offset:
+                buffers.append(handle._own.buffer)
+                if state.tracer is not None:
+                    state.tracer.overwrites(buffers[-1])
+                written.append(handle)
+            else:
+                own = handle._own
+                buffers.append(own.device.allocate(own.size * own.dtype.itemsize))
+                new.append((handle, buffers[-1]))
+                del own  # references are counted
+        values = [handle.value for handle in self.handles]
+        self.kernel.recipe.launch(values[0].size, buffers, [(value.buffer, value.offset) for value in values])
+        for handle in written:
+            handle._own.record = None  # what it was computed from is not what it holds now
+        for handle, buffer in new:
+            own = handle._own
+            handle.replace(engine.Value(own.shape, own.dtype, own.device).place(buffer, compact(own.shape)))
 
 
 def _step(name: str, rule: Rule, handles: Sequence[Any], attrs: dict[str, Any], like: str, out: Any) -> _Step | None:
@@ -223,10 +231,6 @@ def _prepared(
                 return None
     steps = [_step(name, rule, group, some, like, target) for group, some, target in zip(groups, attrs, outs, strict=True)]
     return None if None in steps else steps  # type: ignore[return-value]
-
-
-def _line() -> str:
-    return engine.describe_site(engine.user_site())
 
 
 def _computed(name: str, rule: Rule, group: Sequence[Any], attrs: dict[str, Any], like: str | None = None) -> Updated:
