@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from clnd import engine
 from clnd.engine import Value, state
-from clnd.engine.layout import Layout, compact
+from clnd.engine.layout import Layout, Shape, compact
 from clnd.opencl import Bound, Buffer, Device, Kernel
 
 from .context import current_context
@@ -107,9 +107,9 @@ class Captured:
             return self._plainly(known, args, kwargs)
         if known is not None:
             with engine.lock:
-                buffers = known.buffers(given.arrays)
-                if buffers is not None:
-                    result = known.replay(buffers, given.arrays)
+                ready = known.buffers(given.arrays)
+                if ready is not None:
+                    result = known.replay(*ready)
                     given.write_through()
                     self.replays += 1
                     self._known.move_to_end(given.key)
@@ -236,6 +236,21 @@ class Target(NamedTuple):
 
     source: int | None
     context: Any
+    found: Found
+
+
+class Entry(NamedTuple):
+    """What is asked about a source at each later call."""
+
+    where: int | weakref.ref[NDArray]
+    leaf: Leaf | None
+    buffer: int | None  # its number, if the call uses it
+    used: bool
+    shape: Shape
+    strides: tuple[int, ...]
+    offset: int
+    dtype: Any
+    overwritten: bool
     found: Found
 
 
@@ -447,7 +462,7 @@ class Recording:
     """A watched call, ready to be done again."""
 
     def __init__(self, tracer: Tracer, sources: list[Source], targets: list[Target], results: int, structure: Any) -> None:
-        self._sources, self._targets, self._results, self._structure = sources, targets, results, structure
+        self._targets, self._results, self._structure = targets, results, structure
         self._draws, self._overwritten = tracer.draws, tracer.overwritten
         given = {source.found.buffer for source in sources}
         self._left = [
@@ -456,6 +471,7 @@ class Recording:
         ]
         used = {int(x) for *_, arguments in tracer.launches for x in arguments if type(x) is Number}
         self._used = used | {target.found.buffer for target in targets} | self._overwritten
+        self._entries = [self._entry(source) for source in sources]
         varying = given | {number for number, _, _ in self._left}
         self._between = _shared(tracer, varying)
         self._launches: list[tuple[Bound, list[tuple[int, int]], list[tuple[int, int, int]]]] = []
@@ -471,43 +487,45 @@ class Recording:
                     bound.set(position, self._between[x] if type(x) is Number else x)
             self._launches.append((bound, buffers, places))
 
-    @staticmethod
-    def _handle(source: Source, arguments: Sequence[NDArray]) -> NDArray | None:
-        return arguments[source.where] if isinstance(source.where, int) else source.where()
+    def _entry(self, source: Source) -> Entry:
+        found = source.found
+        number, used = found.buffer, found.buffer in self._used
+        return Entry(
+            source.where, source.leaf, number if used else None, used, *found.layout, found.dtype, number in self._overwritten, found
+        )
 
-    def buffers(self, arguments: Sequence[NDArray]) -> dict[int, Buffer] | None:
-        """The buffers that are given to this call, by number; None if some array is not as it was when the capture was made."""
+    def buffers(self, arguments: Sequence[NDArray]) -> tuple[list[NDArray], dict[int, Buffer]] | None:
+        """The arrays that were there before, and their buffers by number; None if some array is not as it was when the capture was made."""
         handles: list[NDArray] = []
-        for source in self._sources:
-            handle = self._handle(source, arguments)
-            if handle is None or handle._base is not None:
-                return None
-            if not isinstance(source.where, int) and handle._leaf is not source.leaf:
+        buffers: dict[int, Buffer] = {}
+        for where, leaf, number, used, shape, strides, offset, dtype, overwritten, found in self._entries:
+            if type(where) is int:
+                handle: Any = arguments[where]
+            else:
+                handle = where()  # type: ignore[operator]
+                if handle is None or handle._leaf is not leaf:
+                    return None
+            if handle._base is not None:
                 return None
             handles.append(handle)
-            if source.found.buffer in self._used:
-                value, wanted = engine.ready(handle._own), source.found
-                if (value.shape, value.dtype, value.device) != (wanted.layout.shape, wanted.dtype, wanted.device):
+            if used:
+                own = handle._own
+                alike = own.strides == strides and own.offset == offset and own.shape == shape and own.dtype == dtype
+                del own  # references are about to be counted
+                if not alike and not _laid_out(handle, found):
                     return None
-                if value.layout != wanted.layout:
-                    if (value.strides, 0) != wanted.layout[1:] or not engine.is_compact(value.layout):
-                        return None  # another layout may mean another order of summation
-                    handle.replace(engine.copied(value))
-                del value
-        for handle, source in zip(handles, self._sources, strict=True):
-            if source.found.buffer in self._overwritten and not engine.held_alone(engine.Slot(handle._own)):
-                if handle._own.layout != compact(handle._own.shape):
+            if overwritten and not engine.held_alone(engine.Slot(handle._own)):
+                if handle._own.layout != compact(shape):
                     return None
                 handle.replace(engine.copied(handle._own))
-        buffers: dict[int, Buffer] = {}
-        for handle, source in zip(handles, self._sources, strict=True):
-            buffer, number = handle._own.buffer, source.found.buffer
-            if number in self._used and number is not None and buffer is not None and buffers.setdefault(number, buffer) is not buffer:
-                return None  # two arrays shared a buffer, and do no more
-        return buffers
+            if number is not None:
+                buffer = handle._own.buffer
+                if buffer is not None and buffers.setdefault(number, buffer) is not buffer:
+                    return None  # two arrays shared a buffer, and do no more
+        return handles, buffers
 
-    def replay(self, buffers: dict[int, Buffer], arguments: Sequence[NDArray]) -> Any:
-        """Do what the watched call did, with these buffers."""
+    def replay(self, handles: Sequence[NDArray], buffers: dict[int, Buffer]) -> Any:
+        """Do what the watched call did, with these arrays and buffers."""
         words = [generator.take(blocks) for generator, blocks in self._draws]
         for left, device, size in self._left:
             buffers[left] = device.allocate(size)
@@ -519,17 +537,30 @@ class Recording:
             bound.launch()
         made: list[NDArray] = []
         for source, context, (place, layout, dtype, on) in self._targets:
-            handle = None if source is None else self._handle(self._sources[source], arguments)
-            if handle is None or len(made) >= self._results:  # new, or written
-                value = Value(layout.shape, dtype, on)
-                if place is not None:
-                    value.place(buffers[place], layout)
-                if handle is None:
-                    handle = NDArray(value, context)
-                else:
-                    handle.replace(value)
-            made.append(handle)
-        return self._structure(iter(made[: self._results]))
+            if source is not None and len(made) < self._results:
+                made.append(handles[source])
+                continue
+            value = Value(layout.shape, dtype, on)
+            if place is not None:
+                value.place(buffers[place], layout)
+            if source is None:
+                made.append(NDArray(value, context))
+            else:
+                value.leaf = handles[source]._leaf
+                handles[source]._own = value
+        return self._structure(iter(made))
+
+
+def _laid_out(handle: NDArray, wanted: Found) -> bool:
+    """Let an array lie as it did when a capture was made; False if that is not for a copy to do."""
+    value = engine.ready(handle._own)
+    if (value.shape, value.dtype, value.device) != (wanted.layout.shape, wanted.dtype, wanted.device):
+        return False
+    if value.layout != wanted.layout:
+        if (value.strides, 0) != wanted.layout[1:] or not engine.is_compact(value.layout):
+            return False  # another layout may mean another order of summation
+        handle.replace(engine.copied(value))
+    return True
 
 
 def _shared(tracer: Tracer, varying: set[int | None]) -> dict[int, Buffer]:

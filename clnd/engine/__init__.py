@@ -1,18 +1,21 @@
 """When and as what kernel a record runs: values, records, fusion, launch. Knows no operator and no convention of any namespace."""
 
 from .code import Expression, cast
-from .launch import ROUNDS, check_dtype, grid, index_type, kept
+from .launch import MARGIN, ROUNDS, check_dtype, grid, index_type, kept
 from .layout import Layout, compact, is_compact
 from .plan import copied, defer, evaluate, gathered, launch_due, lock, ready
+from .recipe import Recipe, recipe
 from .reduce import Folding
 from .transfer import Slot, from_numpy, held_alone, mapped, reads, to_numpy, write_region
 from .value import Record, Step, Value, called, describe_site, eager, next_order, state, user_site
 
 __all__ = [
+    "MARGIN",
     "ROUNDS",
     "Expression",
     "Folding",
     "Layout",
+    "Recipe",
     "Record",
     "Slot",
     "Step",
@@ -39,6 +42,7 @@ __all__ = [
     "next_order",
     "reads",
     "ready",
+    "recipe",
     "state",
     "to_numpy",
     "user_site",

@@ -61,10 +61,6 @@ def mapped(value: Value, write: bool = False) -> np.ndarray[Any, Any]:
     return elements.view(value.dtype).reshape(value.shape)
 
 
-def _references(slot: Slot) -> tuple[int, int]:
-    return sys.getrefcount(slot.value), sys.getrefcount(slot.value.buffer)
-
-
 class Slot:
     """Holds a value beside the handle whose value it is, while its references are counted and its buffer is written."""
 
@@ -81,15 +77,18 @@ class _Sample:
 def _alone() -> tuple[int, int]:
     handle = Slot(_Sample())
     handle.value.buffer = object()
-    return _references(Slot(handle.value))
+    slot = Slot(handle.value)
+    return sys.getrefcount(slot.value), sys.getrefcount(slot.value.buffer)
 
 
-_ALONE = _alone()
+_VALUES, _BUFFERS = _alone()  # references that are counted where nobody else has any; interpreters differ
 
 
 def held_alone(slot: Slot) -> bool:
     """Does nobody but one handle (and `slot`) refer to the value, and nobody but it to its buffer?"""
-    return slot.value.buffer is not None and all(n <= alone for n, alone in zip(_references(slot), _ALONE, strict=True))
+    if sys.getrefcount(slot.value) > _VALUES or slot.value.buffer is None:
+        return False
+    return sys.getrefcount(slot.value.buffer) <= _BUFFERS
 
 
 def write_region(slot: Slot, region: Layout, source: Value) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from clnd import autograd
+from clnd import autograd, engine
+from clnd.engine import state
+from clnd.engine.layout import compact, row_major
 from clnd.errors import DTypeError, ShapeError
 from clnd.ndarray import NDArray
 from clnd.ops import registry, updates
 from clnd.ops.declare import whole_number
 from clnd.ops.updates import Rule, Updated, arrays_of, attributes_of, mixed
 
-from .wrapping import deliver, unwrap
+from .wrapping import NUMBERS, deliver, unwrap
 
 __all__ = [
     "adam_update",
@@ -50,13 +52,19 @@ __all__ = [
 def _update(name: str, rule: Rule, doc: str | None = None, like: str | None = None) -> Callable[..., NDArray]:
     """The function for one weight: arrays and attributes by position or name; the result has the dtype of `like`, or the first array."""
     arrays, attributes = arrays_of(rule), attributes_of(rule)
+    count, first = len(arrays), like or arrays[0]
 
-    def function(*args: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> NDArray:
-        given = _bound(function.__name__, arrays, attributes, args, kwargs)
+    def function(*args: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> Any:
+        called = function.__name__
+        step = None if len(args) != count else _step(called, rule, args, kwargs, first, out)
+        if step is not None:
+            step.take(called)
+            return out
+        given = _bound(called, arrays, attributes, args, kwargs)
         handles = [given.pop(array) for array in arrays]
         with autograd.pause():
-            found = _computed(function.__name__, rule, handles, given, like)
-            return _written(function.__name__, rule, handles, found, out)
+            found = _computed(called, rule, handles, given, like)
+            return _written(called, rule, handles, found, out)
 
     either = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return _described(function, name, [inspect.Parameter(a, either) for a in arrays], attributes, doc or rule.__doc__)
@@ -86,10 +94,15 @@ def _multi_update(name: str, rule: Rule, doc: str, *, preloaded: bool = False) -
         outs = [None] * count if out is None else list(out) if isinstance(out, (list, tuple)) else [out]
         if len(outs) != count:
             raise DTypeError(f"{called}: out holds {len(outs)} arrays, but there are {count} weights")
-        with autograd.pause():
-            found = [_computed(called, rule, *each) for each in zip(groups, attrs, strict=True)]
-            results = [_written(called, rule, *each) for each in zip(groups, found, outs, strict=True)]
-        return results if count > 1 else results[0]
+        steps = _prepared(called, rule, groups, attrs, arrays[0], outs)
+        if steps is None:
+            with autograd.pause():
+                found = [_computed(called, rule, *each) for each in zip(groups, attrs, strict=True)]
+                results = [_written(called, rule, *each) for each in zip(groups, found, outs, strict=True)]
+            return results if count > 1 else results[0]
+        for step in steps:
+            step.take(called)
+        return outs if count > 1 else outs[0]
 
     return _described(function, name, [inspect.Parameter("data", inspect.Parameter.VAR_POSITIONAL)], attributes, doc)
 
@@ -135,6 +148,85 @@ def _numbers(name: str, word: str, given: Any, count: int) -> Sequence[Any]:
     if len(numbers) != count:
         raise ShapeError(f"{name}: {word} holds {len(numbers)} numbers, but there are {count} weights")
     return numbers
+
+
+class _Step(NamedTuple):
+    """A rule about to be launched, for arrays that lie alike."""
+
+    kernel: updates.Kernel
+    handles: Sequence[NDArray]
+    targets: list[NDArray]
+
+    def take(self, name: str) -> None:
+        """Launch it. What nobody else holds is written where it lies."""
+        with engine.lock, engine.called(name):
+            self._take()
+
+    def _take(self) -> None:
+        buffers: list[Any] = []
+        written: list[NDArray] = []
+        new: list[tuple[NDArray, Any]] = []
+        for handle in self.targets:
+            if engine.held_alone(engine.Slot(handle._own)) and not handle._own.offset:
+                buffers.append(handle._own.buffer)
+                if state.tracer is not None:
+                    state.tracer.overwrites(buffers[-1])
+                written.append(handle)
+            else:
+                own = handle._own
+                buffers.append(own.device.allocate(own.size * own.dtype.itemsize))
+                new.append((handle, buffers[-1]))
+                del own  # references are counted
+        values = [handle.value for handle in self.handles]
+        self.kernel.recipe.launch(values[0].size, buffers, [(value.buffer, value.offset) for value in values])
+        for handle in written:
+            handle._own.record = None  # what it was computed from is not what it holds now
+        for handle, buffer in new:
+            own = handle._own
+            handle.replace(engine.Value(own.shape, own.dtype, own.device).place(buffer, compact(own.shape)))
+
+
+def _step(name: str, rule: Rule, handles: Sequence[Any], attrs: dict[str, Any], like: str, out: Any) -> _Step | None:
+    """The short way to launch a rule; None if the arrays and `out` do not lie alike, or something is wrong with them."""
+    if type(out) is not NDArray or out._base is not None or state.eager:
+        return None
+    context, value = out._context, out.value
+    shape, strides, kinds = value.shape, value.strides, []
+    if strides != row_major(shape) or 0 in shape:
+        return None
+    result, device = value.dtype, value.device
+    for handle in handles:
+        if type(handle) is not NDArray or (handle._context is not context and handle._context != context):
+            return None
+        value = handle.value
+        if value.shape != shape or value.strides != strides or value.offset >= engine.MARGIN:
+            return None
+        kinds.append(value.dtype)
+    if not all(isinstance(x, NUMBERS) for x in attrs.values()):
+        return None
+    try:
+        kernel = updates.kernel_for(name, rule, device, tuple(kinds), tuple(attrs.items()), like)
+    except TypeError:  # of an attribute that there is not, or that must be given
+        return None
+    if kernel is None or result != kinds[kernel.like]:
+        return None
+    targets = [out, *[handles[i] for i in kernel.states]]
+    if len({id(handle) for handle in targets}) < len(targets) or any(handle._base is not None for handle in targets):
+        return None
+    return _Step(kernel, handles, targets)
+
+
+def _prepared(
+    name: str, rule: Rule, groups: Sequence[Sequence[Any]], attrs: Sequence[dict[str, Any]], like: str, outs: Sequence[Any]
+) -> list[_Step] | None:
+    """The steps of several weights that have no array in common; None if they have one, or some step cannot go the short way."""
+    owners: dict[int, int] = {}
+    for number, (group, target) in enumerate(zip(groups, outs, strict=True)):
+        for x in (*group, target):
+            if not isinstance(x, NDArray) or x._base is not None or owners.setdefault(id(x), number) != number:
+                return None
+    steps = [_step(name, rule, group, some, like, target) for group, some, target in zip(groups, attrs, outs, strict=True)]
+    return None if None in steps else steps  # type: ignore[return-value]
 
 
 def _computed(name: str, rule: Rule, group: Sequence[Any], attrs: dict[str, Any], like: str | None = None) -> Updated:

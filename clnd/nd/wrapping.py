@@ -18,7 +18,7 @@ from clnd.ops import Operator
 from .conventions import CONVENTIONS
 from .names import PARAMETERS
 
-_NUMBERS = (bool, int, float, np.number, np.bool_)
+NUMBERS = (bool, int, float, np.number, np.bool_)
 
 
 def wrap(op: Operator, name: str) -> Callable[..., Any]:
@@ -101,7 +101,7 @@ def unwrap(name: str, given: Sequence[Any]) -> tuple[list[Any], Context]:
     for x in given:
         if type(x) is NDArray:
             values.append(x.value)
-        elif isinstance(x, _NUMBERS):
+        elif isinstance(x, NUMBERS):
             values.append(x)
         elif isinstance(x, (np.ndarray, list, tuple)):
             values.append(from_host(x, context))
@@ -151,14 +151,14 @@ def operator_method(op: Operator, method: str) -> Callable[..., Any]:
             if other._context is not self._context and other._context != self._context:
                 unwrap(name, (self, other))
             return NDArray(call(self.value, other.value), self._context)
-        if isinstance(other, _NUMBERS):
+        if isinstance(other, NUMBERS):
             return NDArray(call(self.value, other), self._context)
         if isinstance(other, (np.ndarray, list, tuple)):
             return NDArray(call(self.value, from_host(other, self._context)), self._context)
         return NotImplemented
 
     def reflected(self: NDArray, other: Any) -> Any:
-        if isinstance(other, _NUMBERS):
+        if isinstance(other, NUMBERS):
             return NDArray(call(other, self.value), self._context)
         if isinstance(other, (np.ndarray, list, tuple)):
             return NDArray(call(from_host(other, self._context), self.value), self._context)

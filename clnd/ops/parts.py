@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from heapq import heappop, heappush
 from typing import Any
 
 from clnd import engine
@@ -94,3 +95,32 @@ def unstacked(data: Value, axis: int = 0) -> list[Value]:
     parts: Any = cut(data, axis=axis, sizes=(1,) * data.shape[axis])
     shape = data.shape[:axis] + data.shape[axis + 1 :]
     return [registry["reshape"](part, shape=shape) for part in parts]
+
+
+def derived(function: Callable[..., Sequence[Value]], inputs: Sequence[Value], dz: Arrived) -> list[tuple[Value, Value]]:
+    """The gradients of `inputs` of a composition, where `dz` has arrived at its outputs, by number: as recorded as operators are."""
+    begin = engine.next_order()
+    own = [registry["alias"](x) if x.traced else x for x in inputs]  # the way back ends at places that are nobody else's
+    outputs = function(*own)
+    arrived: dict[Record, Any] = {}
+    waiting: list[tuple[int, Record]] = []
+
+    def arrive(x: Value, dx: Any) -> None:
+        record = x.record
+        if record is None or record.order < begin:
+            return
+        if record in arrived:
+            arrived[record] = arrived[record] + dx
+        else:
+            arrived[record] = dx
+            heappush(waiting, (-record.order, record))
+
+    for number, dx in dz.items():
+        arrive(outputs[number], dx)
+    ends = {x.record for x in own}
+    while waiting:
+        _, record = heappop(waiting)
+        if record not in ends:
+            for x, dx in record.op.gradients(record, arrived.pop(record)):  # type: ignore[attr-defined]
+                arrive(x, dx)
+    return [(x, arrived[alias.record]) for x, alias in zip(inputs, own, strict=True) if alias is not x and alias.record in arrived]

@@ -138,13 +138,13 @@ def _kernel(device: Any, dtype: np.dtype[Any], index: str, form: str, numbers: i
     )
 
 
-def _lanes(device: Any, dtype: np.dtype[Any]) -> int:
+def lanes_of(device: Any, dtype: np.dtype[Any]) -> int:
     """Elements in a vector of the device's native width."""
     lanes: int = device.traits.lanes * 4 // dtype.itemsize
     return max(4, lanes)
 
 
-def _sides(device: Any) -> tuple[int, int]:
+def sides(device: Any) -> tuple[int, int]:
     """Rows and columns (in vectors) of a tile whose sums stay in registers: there are 32 where a vector has 64 bytes, else 16."""
     return (8, 2) if device.traits.lanes * 4 >= 64 else (4, 2)
 
@@ -165,8 +165,8 @@ def _parts(device: Any, k: int, tiles: int, deepest: int) -> tuple[int, int]:
 
 def _dots(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Lines) -> Plan:
     """Both factors lie along the depth."""
-    (batch, m, k), n, lanes = lhs.shape, rhs.shape[1], _lanes(device, dtype)
-    rows, columns = (4, _sides(device)[0] // 2)
+    (batch, m, k), n, lanes = lhs.shape, rhs.shape[1], lanes_of(device, dtype)
+    rows, columns = (4, sides(device)[0] // 2)
     kernel = _kernel(device, dtype, index, "dots", 16, lanes=lanes, rows=rows, columns=columns)
     tiles = batch * -(-m // rows) * -(-n // columns)
     parts, deep = _parts(device, k, tiles, DEEPEST * lanes)
@@ -188,16 +188,16 @@ def _blocks(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Line
 
 def _tiles(device: Any, dtype: np.dtype[Any], index: str, lhs: Lines, rhs: Lines) -> Plan:
     """The right factor in vectors along its columns, the left one element by element; packed or as they lie, whichever moves less."""
-    (batch, m, k), n, lanes = lhs.shape, rhs.shape[1], _lanes(device, dtype)
+    (batch, m, k), n, lanes = lhs.shape, rhs.shape[1], lanes_of(device, dtype)
     exchanged = _moved(rhs, lhs) + m * n < _moved(lhs, rhs)
     a, b = (rhs, lhs) if exchanged else (lhs, rhs)
-    rows, columns = _sides(device)
+    rows, columns = sides(device)
     if a.shape[1] <= columns:  # the other way round: as many sums, and longer runs of b
         rows, columns = columns, rows
     width = columns * lanes
     kernel = _kernel(device, dtype, index, "tiles", 19, lanes=lanes, rows=rows, columns=columns)
     needed = zip((a, b), _packed(a, b), strict=True)
-    packings = [_packing(device, dtype, index, x, lanes, width) if packed else None for x, packed in needed]
+    packings = [into_panels(device, dtype, index, x, lanes, width) if packed else None for x, packed in needed]
     numbers: list[int] = []
     panels = []
     for x, packing in zip((a, b), packings, strict=True):
@@ -234,7 +234,8 @@ def _moved(a: Lines, b: Lines) -> int:
     return packed[0] * whole[0] + packed[1] * whole[1] + scattered * whole[0]
 
 
-def _packing(device: Any, dtype: np.dtype[Any], index: str, x: Lines, lanes: int, width: int) -> Packing:
+def into_panels(device: Any, dtype: np.dtype[Any], index: str, x: Lines, lanes: int, width: int) -> Packing:
+    """How the lines of `x` are brought into panels of `width` of them."""
     batch, lines, k = x.shape
     batch = batch if x.strides[0] else 1  # one for all
     kernel = device.kernel(

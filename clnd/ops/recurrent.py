@@ -1,4 +1,4 @@
-"""Recurrent networks, as compositions: one product for what all times of a layer put in, then a small one for each time.
+"""Recurrent networks: one product for what all times of a layer put in, then a kernel that goes through the times.
 
 The cells are J. L. Elman's (1990); the LSTM of S. Hochreiter and J. Schmidhuber (1997) with the forget gate of F. A. Gers, J. Schmidhuber
 and F. Cummins (2000) and the projection of H. Sak, A. Senior and F. Beaufays (2014); and the GRU of K. Cho et al. (2014), whose reset gate
@@ -8,23 +8,27 @@ is applied behind the product.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf, prod
 from typing import Any, NamedTuple
 
 from clnd import engine
-from clnd.engine import Value, dtypes
-from clnd.engine.layout import Shape
+from clnd.engine import Record, Value, dtypes, state
+from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, MXNetError, ShapeError
 
 from .arithmetic import where
-from .declare import composed, converted, registry
+from .declare import Operator, composed, converted, recorded, registry, widened
 from .joining import concat, stack
-from .parts import cut, unstacked
-from .products import dot
+from .parts import cut, derived, part_of, unstacked
+from .products import Lines, dot, into_panels, lanes_of, sides
 from .random import Generator
 from .shape import reshape
 
 GATES = {"rnn_relu": 1, "rnn_tanh": 1, "lstm": 4, "gru": 3}
+KEPT = {"lstm": 4, "gru": 4}  # numbers for each element of a state that the way back reads
+SUMS = 16  # of a tile of the forward kernel
+DIVISIBLE = 1 << 19  # products of one step that are worth a launch for it, where there are fewer rows than compute units
 
 States = tuple[Value, ...]  # h, and for an LSTM c
 Cell = Callable[[Value, States], States]  # from what the input gives at a time, and the states before, to the states
@@ -40,28 +44,36 @@ class Weights(NamedTuple):
     hidden_bias: Value
 
 
-def _cell(mode: str, weights: Weights, bounds: tuple[float, float] | None, nan: bool) -> Cell:
-    """One step of a network."""
-    transposed = registry["transpose"](weights.hidden)
+class Bounds(NamedTuple):
+    """Between what an LSTM's cells are kept; `nan` says that NaN becomes the lower one."""
+
+    low: float
+    high: float
+    nan: bool
+
+
+def _cell(mode: str, hidden: Value, bias: Value, projection: Value | None, bounds: Bounds | None) -> Cell:
+    """One step of a network. The bias is that of the product with the states before."""
+    transposed = registry["transpose"](hidden)
     hidden = registry["cast"](transposed, dtype=transposed.dtype)  # laid out once as it is read at each time
     sigmoid, tanh, activation = registry["sigmoid"], registry["tanh"], registry["relu" if mode == "rnn_relu" else "tanh"]
 
     def elman(given: Value, states: States) -> States:
-        return (activation(given + dot(states[0], hidden)),)
+        return (activation(given + (dot(states[0], hidden) + bias)),)
 
     def lstm(given: Value, states: States) -> States:
-        enter, forget, new, leave = _gates(given + dot(states[0], hidden), 4)
+        enter, forget, new, leave = _gates(given + (dot(states[0], hidden) + bias), 4)
         c = sigmoid(forget) * states[1] + sigmoid(enter) * tanh(new)
         if bounds:
-            c = registry["clip"](c, a_min=bounds[0], a_max=bounds[1])
-            c = where(registry["isnan"](c), bounds[0], c) if nan else c
+            c = registry["clip"](c, a_min=bounds.low, a_max=bounds.high)
+            c = where(registry["isnan"](c), bounds.low, c) if bounds.nan else c
         h = sigmoid(leave) * tanh(c)
-        return (h if weights.projection is None else dot(h, weights.projection, transpose_b=True)), c
+        return (h if projection is None else dot(h, projection, transpose_b=True)), c
 
     def gru(given: Value, states: States) -> States:
         (h,) = states
         reset, update, new = _gates(given, 3)
-        hidden_reset, hidden_update, hidden_new = _gates(dot(h, hidden) + weights.hidden_bias, 3)
+        hidden_reset, hidden_update, hidden_new = _gates(dot(h, hidden) + bias, 3)
         new = tanh(new + sigmoid(reset + hidden_reset) * hidden_new)
         return (new + sigmoid(update + hidden_update) * (h - new),)
 
@@ -72,25 +84,242 @@ def _gates(x: Value, count: int) -> Any:
     return cut(x, axis=1, sizes=(x.shape[1] // count,) * count)
 
 
+def _one_by_one(cell: Cell, given: Value, states: States, lasting: Sequence[Value] | None, backwards: bool) -> tuple[Value, States]:
+    """The states h after each time, (time, batch, outputs), and the last states, as a composition of operators.
+
+    `lasting` tells for each time which sequences, (batch, 1), have not ended: others keep their states.
+    """
+    times = given.shape[0]
+    steps, outputs = unstacked(given), [given] * times
+    for t in reversed(range(times)) if backwards else range(times):
+        found = cell(steps[t], states)
+        if lasting is not None:
+            found = tuple(where(lasting[t], new, old) for new, old in zip(found, states, strict=True))
+        states, outputs[t] = found, found[0]
+    return stack(*outputs, axis=0), states
+
+
 def _direction(
-    mode: str, cell: Cell, weights: Weights, data: Value, states: States, lasting: Sequence[Value] | None, backwards: bool
+    mode: str, weights: Weights, data: Value, states: States, lengths: Value | None, bounds: Bounds | None, backwards: bool
 ) -> tuple[Value, States]:
     """The outputs of a layer in one direction, (time, batch, outputs), and its last states.
 
-    `lasting` tells for each time which sequences, (batch, 1), have not ended: others put out 0 and keep their states.
+    Sequences that have ended put out 0 and keep their states.
     """
     times, batch, inputs = data.shape
-    bias = weights.input_bias if mode == "gru" else weights.input_bias + weights.hidden_bias
-    given = dot(reshape(data, shape=(times * batch, inputs)), weights.input, transpose_b=True) + bias
-    steps, outputs = unstacked(reshape(given, shape=(times, batch, weights.input.shape[0]))), [data] * times
-    for t in reversed(range(times)) if backwards else range(times):
-        found = cell(steps[t], states)
-        if lasting is None:
-            states, outputs[t] = found, found[0]
-        else:
-            states = tuple(where(lasting[t], new, old) for new, old in zip(found, states, strict=True))
-            outputs[t] = where(lasting[t], found[0], 0.0)
-    return stack(*outputs, axis=0), states
+    given = reshape(
+        dot(reshape(data, shape=(times * batch, inputs)), weights.input, transpose_b=True), shape=(times, batch, weights.input.shape[0])
+    )
+    bias = weights.hidden_bias
+    if mode == "gru":
+        given = given + weights.input_bias
+    else:
+        bias = weights.input_bias + bias
+    if weights.projection is None and bounds is None and batch and weights.hidden.size:
+        outputs, *last = recurrent_layer(given, weights.hidden, bias, *states, lengths=lengths, mode=mode, backwards=backwards)
+    else:
+        lasting = None if lengths is None else _lasting(lengths, times)
+        cell = _cell(mode, weights.hidden, bias, weights.projection, bounds)
+        outputs, last = _one_by_one(cell, given, states, lasting, backwards)
+    if lengths is not None:
+        outputs = where(reshape(stack(*_lasting(lengths, times), axis=0), shape=(times, batch, 1)), outputs, 0.0)
+    return outputs, tuple(last)
+
+
+class Layer(Operator):
+    """Gives a list: the states h after each time, the last of them, and for an LSTM the last cells.
+
+    Its record's inputs are its own, and behind them what the kernel kept for the way back.
+    """
+
+    def __call__(self, *arrays: Any, **attrs: Any) -> Any:
+        """Launch the kernel, for as many steps at a time as a launch may take."""
+        lengths = attrs.pop("lengths")
+        mode, backwards = attrs["mode"], attrs["backwards"]
+        device = self.device([*arrays, *([] if lengths is None else [lengths])])
+        dtype, inputs = widened(*arrays)
+        wide = inputs[0].dtype
+        given, hidden, bias, *first = (engine.gathered(x) for x in inputs)
+        times, batch, _ = given.shape
+        size = hidden.shape[1]
+        if lengths is not None:
+            counted = registry["clip"](converted(lengths, dtypes.int64), a_min=0, a_max=times)
+            lengths = engine.gathered(converted(counted, dtypes.int32))
+        keep = state.recording and any(x.traced for x in inputs)
+        states = _room((times + 1, batch, size), given)
+        cells = _room(states.shape, given) if mode == "lstm" else states
+        kept = _room((times, batch, KEPT[mode], size), given) if keep and mode in KEPT else states
+        with engine.called("RNN"):
+            plan = _plan("forward", device, wide, mode, lengths is not None, times, batch, size)
+            firsts = [argument for x in (first[0], first[-1]) for argument in (x.buffer, x.offset)]
+            read = (given.buffer, given.offset, plan.weights(device, wide, hidden), bias.buffer, bias.offset, *firsts)
+            fixed = (states.buffer, cells.buffer, kept.buffer, *read, int(keep), *_mask(lengths, states))
+            plan.launch((*fixed, times, batch, size, int(backwards)), times)
+        last = 0 if backwards else times
+        parts = [_window(states, 1 - int(backwards), (times, batch, size)), _window(states, last, (batch, size))]
+        if mode == "lstm":
+            parts.append(_window(cells, last, (batch, size)))
+        whole = Value(states.shape, wide, device)
+        whole.strides = ()
+        more = () if lengths is None else (lengths,)
+        whole = recorded(self, (*inputs, *more, states, cells, kept), attrs, whole)
+        if whole.record is not None:
+            parts = [part_of(whole, number, part) for number, part in enumerate(parts)]
+        return [converted(part, dtype) for part in parts]
+
+    @property
+    def differentiable(self) -> bool:
+        """It has a gradient of its own."""
+        return True
+
+    def saves(self, record: Record) -> tuple[frozenset[int], bool]:
+        """All."""
+        return frozenset(range(len(record.inputs))), False
+
+    def gradients(self, record: Record, dz: Any) -> list[tuple[Value, Value]]:
+        """Go the way back through the times; where that is recorded, as a composition."""
+        mode, backwards = record.attrs["mode"], record.attrs["backwards"]
+        count = 5 if mode == "lstm" else 4
+        own, (*more, states, cells, kept) = record.inputs[:count], record.inputs[count:]
+        lengths = more[0] if more else None
+        if not state.recording:
+            with engine.called("RNN"):
+                return _way_back(mode, backwards, own, lengths, (states, cells, kept), dz)
+
+        def composition(given: Value, hidden: Value, bias: Value, *first: Value) -> Sequence[Value]:
+            lasting = None if lengths is None else _lasting(lengths, given.shape[0])
+            outputs, last = _one_by_one(_cell(mode, hidden, bias, None, None), given, first, lasting, backwards)
+            return [outputs, *last]
+
+        return derived(composition, own, dz)
+
+
+def _way_back(
+    mode: str, backwards: bool, own: Sequence[Value], lengths: Value | None, found: Sequence[Value], dz: Any
+) -> list[tuple[Value, Value]]:
+    """The gradients of a layer's inputs, by a kernel, from what the way there has `found`: states, cells and what was kept."""
+    (given, hidden, bias, *first), (states, cells, kept) = own, found
+    device, wide = given.device, given.dtype
+    (times, batch, columns), size = given.shape, hidden.shape[1]
+
+    def arrived(part: int, shape: Shape) -> Any:
+        return dz[part] if part in dz else registry["full"](shape=shape, value=0, dtype=wide, device=device)
+
+    d_output = engine.gathered(arrived(0, (times, batch, size)))
+    ends = [engine.copied(arrived(number, (batch, size))) for number in range(1, len(first) + 1)]
+    d_given = _room(given.shape, given)
+    d_hidden = _room(given.shape, given) if mode == "gru" else d_given
+    plan = _plan("backward", device, wide, mode, lengths is not None, times, batch, size)
+    weights = plan.weights(device, wide, engine.ready(hidden))
+    gradients = (d_given.buffer, d_hidden.buffer, ends[0].buffer, ends[-1].buffer, d_output.buffer, d_output.offset)
+    fixed = (*gradients, states.buffer, cells.buffer, kept.buffer, weights, *_mask(lengths, states))
+    plan.launch((*fixed, times, batch, size, int(backwards)), times + 1)
+    results: list[Value | None] = [d_given, None, None, *ends]
+    products = reshape(d_hidden, shape=(times * batch, columns))
+    if hidden.traced:
+        before = _window(states, int(backwards), (times, batch, size))
+        results[1] = dot(products, reshape(before, shape=(times * batch, size)), transpose_a=True)
+    if bias.traced:
+        results[2] = registry["sum"](products, axis=0)
+    return [(x, dx) for x, dx in zip(own, results, strict=True) if x.traced and dx is not None]
+
+
+def _room(shape: Shape, like: Value) -> Value:
+    """Elements of any content."""
+    buffer = like.device.allocate(prod(shape) * like.dtype.itemsize)
+    return Value(shape, like.dtype, like.device).place(buffer, compact(shape))
+
+
+def _mask(lengths: Value | None, other: Value) -> tuple[Any, int]:
+    """The arguments that tell lengths; something where there are none, which the kernel does not read."""
+    return (other.buffer, 0) if lengths is None else (lengths.buffer, lengths.offset)
+
+
+def _window(value: Value, first: int, shape: Shape) -> Value:
+    """Elements of a compact value from its part `first` on."""
+    layout = compact(shape)
+    return Value(shape, value.dtype, value.device).place(value.buffer, layout._replace(offset=value.offset + first * prod(value.shape[1:])))
+
+
+@partial(Layer, methods=[])
+def recurrent_layer(given: Value, hidden: Value, bias: Value, *states: Value, lengths: Value | None, mode: str, backwards: bool) -> None:
+    """A layer in one direction: from what the input gives at each time, (time, batch, gates * size), the weights of the states before,
+    (gates * size, size), and their bias.
+
+    `lengths` tells how many times of each sequence count; in others states stay as they are.
+    """
+
+
+class Plan(NamedTuple):
+    """How the times are gone through: the kernel, its grid, how its weights lie, and how many steps a launch takes."""
+
+    kernel: Any
+    grid: tuple[int, ...]
+    group: tuple[int, ...] | None
+    width: int | None  # of the weights' panels; None where there are none
+    forward: bool
+    steps: int
+    shares: int
+
+    def weights(self, device: Any, dtype: Any, hidden: Value) -> Any:
+        """The buffer of the weights as the kernel reads them."""
+        gates, size = hidden.shape
+        row, column = hidden.strides  # type: ignore[misc]
+        if self.width is None:
+            return engine.copied(engine.ready(registry["transpose"](hidden)) if self.forward else hidden).buffer
+        lines = (
+            Lines((gates // size, size, size), (size * row, row, column), hidden.offset)
+            if self.forward
+            else Lines((1, size, gates), (0, column, row), hidden.offset)
+        )
+        index = engine.index_type([engine.Layout(*lines)], gates * (size + self.width))
+        packed = into_panels(device, dtype, index, lines, lanes_of(device, dtype), self.width)
+        panels = device.allocate(packed.nbytes)
+        packed.kernel(packed.grid, (1,), panels, hidden.buffer, *packed.numbers)
+        return panels
+
+    def launch(self, arguments: tuple[Any, ...], steps: int) -> None:
+        """Put all steps into the queue."""
+        for begin in range(0, steps, self.steps):
+            self.kernel(self.grid, self.group, *arguments, begin, min(steps, begin + self.steps), self.shares)
+
+
+def _plan(form: str, device: Any, dtype: Any, mode: str, masked: bool, times: int, batch: int, size: int) -> Plan:
+    engine.check_dtype(dtype, device, "RNN")
+    traits, gates = device.traits, GATES[mode]
+    index = engine.index_type([], (times + 1) * batch * size * 4)
+    lanes, (rows, columns) = (lanes_of(device, dtype), sides(device)) if traits.schedule == "cpu" else (1, (1, 1))
+    forward = form == "forward"
+    if forward:
+        rows = max(2, SUMS * rows // (8 * gates))
+    numbers = ("buffer", index) * 2
+    first = ("buffer",) * 4 + (index, "buffer", "buffer", index, *numbers, "int") if forward else ("buffer",) * 5 + (index, *["buffer"] * 4)
+    kernel = engine.kept(
+        (device, "recurrent", form, dtype, mode, masked, index),
+        lambda: device.kernel(
+            "recurrent",
+            f"{mode}_{form}__{dtype}",
+            arguments=(*first, "buffer", index, "int", index, index, "int", "int", "int", index),
+            index=index,
+            wide=dtypes.INFO[dtype].compute,
+            lanes=lanes,
+            form=form,
+            mode=mode,
+            masked=masked,
+            rows=rows,
+            columns=columns,
+        ),
+    )
+    if traits.schedule == "gpu":
+        return Plan(kernel, *engine.grid(traits, batch * size), None, forward, 1, 1)
+    width = lanes if forward else lanes * columns
+    blocks, panels = -(-batch // rows), -(-size // width)
+    shares = min(blocks, traits.compute_units)
+    across = min(panels, traits.compute_units // shares) if batch * size * size * gates >= DIVISIBLE else 1
+    each = (size if forward else size * gates) // 4 + 8 + rows * columns  # of a tile; and the rest of a row goes element by element
+    rounds = -(-blocks // shares) * (-(-panels // across) * each + 16 * rows * lanes)
+    steps = 1 if across > 1 else max(1, 4 * engine.ROUNDS // rounds)
+    return Plan(kernel, (shares * across,), (1,), width, forward, steps, shares)
 
 
 def _unpacked(
@@ -208,10 +437,10 @@ def RNN(
     _checked(data, state, state_cell, sequence_length, mode, num_layers * directions, size, outputs)
     all_weights = _unpacked(parameters, mode, data.shape[2], size, outputs, num_layers, directions, projection_size is not None)
     first = [unstacked(x) for x in ((state, state_cell) if mode == "lstm" else (state,)) if x is not None]
-    lasting = None if sequence_length is None else _lasting(sequence_length, data.shape[0])
     bounds = None
-    if lstm_state_clip_min is not None or lstm_state_clip_max is not None:
-        bounds = (-inf if lstm_state_clip_min is None else lstm_state_clip_min, inf if lstm_state_clip_max is None else lstm_state_clip_max)
+    if mode == "lstm" and (lstm_state_clip_min is not None or lstm_state_clip_max is not None):
+        low = -inf if lstm_state_clip_min is None else lstm_state_clip_min
+        bounds = Bounds(low, inf if lstm_state_clip_max is None else lstm_state_clip_max, lstm_state_clip_nan)
     last: list[States] = []
     for layer in range(num_layers):
         if layer and p > 0 and engine.state.training:
@@ -219,8 +448,7 @@ def RNN(
         found = []
         for i in range(layer * directions, (layer + 1) * directions):
             weights, states = all_weights[i], tuple(x[i] for x in first)
-            cell = _cell(mode, weights, bounds, lstm_state_clip_nan)
-            output, states = _direction(mode, cell, weights, data, states, lasting, backwards=i % directions == 1)
+            output, states = _direction(mode, weights, data, states, sequence_length, bounds, backwards=i % directions == 1)
             found.append(output)
             last.append(states)
         data = found[0] if len(found) == 1 else concat(*found, dim=2)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from math import prod
+from typing import Any, NamedTuple, TypeAlias
 
 from clnd import engine
 from clnd.engine import Value, dtypes
+from clnd.engine.layout import compact
 from clnd.errors import DTypeError, MXNetError, ShapeError
 
 from .arithmetic import equal, greater, less_equal, logical_or, maximum, minimum, where
@@ -50,12 +52,49 @@ def updated(name: str, rule: Rule, given: dict[str, Value], attrs: dict[str, Any
                 raise ShapeError(f"{name}: {array} has shape {x.shape}, but must be a single number")
         elif x.shape != given[first].shape:
             raise ShapeError(f"{name}: {array} has shape {x.shape}, but {first} has {given[first].shape}")
-    wide = {array: converted(x, dtypes.float32) if x.dtype == dtypes.float16 else x for array, x in given.items()}
-    result, states = rule(*wide.values(), **{key: x if isinstance(x, Value) else _number(name, key, x) for key, x in attrs.items()})
-    result = converted(result, given[like].dtype)
-    states = {array: converted(x, given[array].dtype) for array, x in states.items()}
+    result, states = _waiting(name, rule, given, attrs, like)
     engine.evaluate(result, *states.values())
     return result, states
+
+
+def _waiting(name: str, rule: Rule, given: dict[str, Value], attrs: dict[str, Any], like: str) -> Updated:
+    wide = {array: converted(x, dtypes.float32) if x.dtype == dtypes.float16 else x for array, x in given.items()}
+    result, states = rule(*wide.values(), **{key: x if isinstance(x, Value) else _number(name, key, x) for key, x in attrs.items()})
+    return converted(result, given[like].dtype), {array: converted(x, given[array].dtype) for array, x in states.items()}
+
+
+class Kernel(NamedTuple):
+    """What `updated` would launch for arrays of one shape that lie compactly, ready for any of them.
+
+    Attributes
+    ----------
+    recipe : engine.Recipe
+    states : tuple of int
+        Behind the result it gives the new states of these arrays, by their numbers.
+    like : int
+        The number of the array whose dtype the result has.
+    """
+
+    recipe: engine.Recipe
+    states: tuple[int, ...]
+    like: int
+
+
+@functools.lru_cache(maxsize=1024)
+def kernel_for(name: str, rule: Rule, device: Any, kinds: tuple[Any, ...], attrs: tuple[tuple[str, Any], ...], like: str) -> Kernel | None:
+    """The kernel of a rule for arrays of these dtypes, and these attributes; None where there is no single one."""
+    arrays = arrays_of(rule)
+    if any(dtypes.category(dtype) != "float" for dtype in kinds) or not set(_NORMS).isdisjoint(arrays):
+        return None
+    shape = (2,)  # any, with elements to tell apart from single numbers
+    given = {
+        array: Value(shape, dtype, device).place(device.allocate(prod(shape) * dtype.itemsize), compact(shape))
+        for array, dtype in zip(arrays, kinds, strict=True)
+    }
+    with engine.eager(False):
+        result, states = _waiting(name, rule, given, dict(attrs), like)
+    recipe = engine.recipe(list(given.values()), [result, *states.values()])
+    return None if recipe is None else Kernel(recipe, tuple(arrays.index(array) for array in states), arrays.index(like))
 
 
 def _number(operator: str, name: str, value: Any) -> float:

@@ -240,6 +240,7 @@ ELSEWHERE = {
     "SVMOutput": "test_losses.py: its gradient is its own",
     "SoftmaxOutput": "test_losses.py: its gradient is its own",
     "cut": "test_recurrent.py: it gives several arrays",
+    "recurrent_layer": "test_recurrent.py: it gives several arrays",
     "make_loss": "test_losses.py: its gradient is its own",
     "with_gradient": "test_losses.py, by those that use it",
 }

@@ -122,6 +122,7 @@ def recurrent(name: str, mode: str, layers: int = 1, directions: int = 1, length
 NETWORKS = [
     *(recurrent(mode, mode) for mode in GATES),
     recurrent("layers in two directions with dropout", "gru", 2, 2, p=0.5),
+    recurrent("two directions with lengths", "lstm", 1, 2, [2, 1]),
     recurrent("an LSTM with bounds, a projection and lengths", "lstm", 1, 2, [2, 1], 1, projection_size=1, lstm_state_clip_min=-0.3),
 ]
 

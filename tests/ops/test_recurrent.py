@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import clnd as mx
-from clnd import autograd, nd
+from clnd import autograd, engine, nd
 from clnd.ndarray import NDArray
 from clnd.ops import registry
 from clnd.ops.parts import unstacked
-from measures import CONTEXTS, allocated
+from clnd.ops.recurrent import _plan
+from measures import CONTEXTS, allocated, launches
 from ops.gradients import check_gradients
+from ops.test_schedules import forced
 
 GATES = {"rnn_relu": 1, "rnn_tanh": 1, "lstm": 4, "gru": 3}
 TIMES, BATCH, INPUTS, SIZE = 4, 3, 2, 3
@@ -198,6 +202,73 @@ def test_wrong_input_is_refused(change, word, generator):
     with pytest.raises(mx.MXNetError, match=word) as caught:
         nd.RNN(*(nd.zeros(shape) for shape in shapes.values()), **attributes)
     assert "RNN" in str(caught.value)
+
+
+# --- the kernel and the composition, which a gradient that is recorded goes through ---
+
+
+def layer_on(device, mode, arrays, lengths, backwards):
+    """The outputs of a layer, and the gradients of its arrays: by the kernel, and by the composition."""
+    values = [NDArray(engine.from_numpy(array.astype(np.float32), device), mx.cpu()) for array in arrays]
+    for x in values:
+        x.attach_grad()
+    counts = None if lengths is None else engine.from_numpy(np.array(lengths, np.float32), device)
+    with autograd.record():
+        found = registry["recurrent_layer"](*(x.value for x in values), lengths=counts, mode=mode, backwards=backwards)
+        heads = [NDArray(part * part, mx.cpu()) for part in found]
+    composed = autograd.grad(heads, values, create_graph=True)
+    autograd.backward(heads)
+    return [NDArray(x, mx.cpu()).asnumpy() for x in found], [x.grad.asnumpy() for x in values], [x.asnumpy() for x in composed]
+
+
+def drawn_layer(generator, mode, times, batch, size):
+    gates = GATES[mode] * size
+    shapes = [(times, batch, gates), (gates, size), (gates,), *[(batch, size)] * (2 if mode == "lstm" else 1)]
+    return [generator.uniform(-1, 1, shape) / (1 + (len(shape) == 2) * size**0.5) for shape in shapes]
+
+
+@pytest.mark.portability
+@pytest.mark.parametrize("schedule", [("cpu", 4), ("cpu", 16), ("gpu", 1)], ids=str)
+@pytest.mark.parametrize("mode", GATES)
+@pytest.mark.parametrize("lengths", [None, [3, 0, 1, 2, 3, 3, 2]], ids=["whole", "lengths"])
+def test_gradients_of_the_kernel_are_those_of_the_composition(mode, lengths, schedule, generator):
+    """More rows and columns than a tile has, and no multiples."""
+    arrays = drawn_layer(generator, mode, 3, 7, 37)
+    for backwards in (False, True):
+        _, got, expected = layer_on(forced(*schedule), mode, arrays, lengths, backwards)
+        for one, other in zip(got, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_columns_of_a_few_rows_are_divided_and_give_the_same_bits(generator):
+    size = 380
+    arrays = drawn_layer(generator, "lstm", 3, 1, size)
+    several = forced("cpu", 8)
+    several.traits = dataclasses.replace(several.traits, compute_units=3)
+    alone = forced("cpu", 8)
+    alone.traits = dataclasses.replace(alone.traits, compute_units=1)
+    assert _plan("forward", several, np.dtype(np.float32), "lstm", False, 3, 1, size).grid == (3,)
+    (got, got_back, _), (expected, expected_back, _) = (layer_on(device, "lstm", arrays, None, False) for device in (several, alone))
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(got_back, expected_back, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_long_sequence_is_a_few_launches_and_the_same_bits_as_its_halves(generator):
+    arrays = [x.astype(np.float32) for x in drawn_layer(generator, "gru", 40, 5, 24)]
+    given, *rest = (nd.array(x) for x in arrays)
+
+    def run(given, *rest):
+        return [NDArray(x, mx.cpu()) for x in registry["recurrent_layer"](given.value, *(x.value for x in rest), **options)]
+
+    options = {"lengths": None, "mode": "gru", "backwards": False}
+    whole, last = run(given, *rest)
+    assert launches(lambda: run(given, *rest)) < 10
+    first, between = run(given[:17], *rest)
+    second, end = run(given[17:], *rest[:2], between)
+    np.testing.assert_array_equal(nd.concat(first, second, dim=0).asnumpy(), whole.asnumpy())
+    np.testing.assert_array_equal(end.asnumpy(), last.asnumpy())
 
 
 # --- parts ---

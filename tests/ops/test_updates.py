@@ -249,6 +249,88 @@ def test_one_launch_for_each_weight():
         assert launches(lambda: nd.multi_lars(x, x, x, x, eta=0.1, eps=0)) == 1
 
 
+def stepped(out, arrays):
+    """Three steps of Adam, each with another rate; the weight and the states in the end."""
+    for lr in (0.1, 0.2, 0.3):
+        nd.adam_update(*arrays, lr=lr, wd=WD, clip_gradient=CLIP, out=out)
+    return [x.asnumpy() for x in (out, *arrays[2:])]
+
+
+def test_what_nobody_else_holds_is_written_where_it_lies():
+    arrays = [nd.array(drawn(i, 3, 5)) for i in range(4)]
+    arrays[0].attach_grad()
+    before = [x.value.buffer.cl for x in arrays]
+    stepped(arrays[0], arrays)
+    assert [x.value.buffer.cl for x in arrays] == before or engine.state.eager
+
+
+def test_what_somebody_holds_stays_as_it_is():
+    arrays = [nd.array(drawn(i, 3, 5)) for i in range(4)]
+    weight, _, mean, _ = arrays
+    alias, kept, view = weight.detach(), mean.asnumpy(), mean.detach()[1:]
+    weight.attach_grad()
+    with autograd.record():
+        loss = (weight * weight).sum()
+    old = weight.asnumpy()
+    stepped(weight, arrays)
+    np.testing.assert_array_equal(alias.asnumpy(), old)
+    np.testing.assert_array_equal(view.asnumpy(), kept[1:])
+    loss.backward()
+    np.testing.assert_array_equal(weight.grad.asnumpy(), 2 * old)
+
+
+def test_the_same_bits_wherever_arrays_lie():
+    """Eager, and from parts of others, transposed, waiting, the steps go another way."""
+    given = [np.abs(drawn(i, 3, 5)).astype("float32") for i in range(4)]
+
+    def whole():
+        return [nd.array(x) for x in given]
+
+    expected = stepped(*(lambda arrays: (arrays[0], arrays))(whole()))
+    parts = [nd.array(np.stack([x, x]))[1] for x in given]
+    turned = [nd.array(np.ascontiguousarray(x.T)).T for x in given]
+    for arrays in (parts, turned, [x * 1 for x in whole()]):
+        for one, other in zip(stepped(arrays[0], arrays), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    with engine.eager():
+        arrays = whole()
+        for one, other in zip(stepped(arrays[0], arrays), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    arrays = whole()
+    out = nd.zeros((3, 5))
+    nd.adam_update(*arrays, lr=0.1, out=out)
+    other = whole()
+    np.testing.assert_array_equal(nd.adam_update(*other, lr=0.1).asnumpy(), out.asnumpy())
+    np.testing.assert_array_equal(arrays[0].asnumpy(), given[0])
+
+
+def test_an_array_may_be_given_twice():
+    w = drawn(0, 5).astype("float32")
+    weight = nd.array(w)
+    nd.sgd_mom_update(weight, weight, weight, lr=0.5, momentum=0.5, out=weight)
+    apart = [nd.array(w) for _ in range(3)]
+    nd.sgd_mom_update(*apart, lr=0.5, momentum=0.5, out=apart[0])
+    np.testing.assert_array_equal(weight.asnumpy(), apart[2].asnumpy())  # the state is written last
+    x, y = nd.array(w), nd.array(w)
+    nd.multi_sgd_update(x, x, y, x, lrs=(0.5, 0.5), wds=(0, 0), num_weights=2, out=[x, y])
+    np.testing.assert_array_equal(y.asnumpy(), w * np.float32(0.5))  # by the gradient as it was
+
+
+def test_a_step_of_several_weights_is_taken_whole_or_not_at_all():
+    x, y = nd.ones(3), nd.ones(4)
+    with pytest.raises(ShapeError):
+        nd.multi_sgd_update(x, nd.ones(3), y, nd.ones(5), lrs=(0.5, 0.5), wds=(0, 0), num_weights=2, out=[x, y])
+    np.testing.assert_array_equal(x.asnumpy(), np.ones(3))
+
+
+def test_an_array_as_an_attribute_is_read_at_each_call():
+    weight, rate = nd.ones(3), nd.array([0.5])
+    for _ in range(2):
+        nd.sgd_update(weight, nd.ones(3), lr=rate, out=weight)
+        rate[:] = 0.25
+    np.testing.assert_array_equal(weight.asnumpy(), np.full(3, 0.25))
+
+
 def test_the_rates_of_lars():
     lrs, w, g, wds = np.array([0.1, 0.2, 0.3]), np.array([4.0, 0, 9]), np.array([1.0, 4, 0]), np.array([0.1, 0.2, 0.3])
     found = nd.multi_lars(*(nd.array(x) for x in (lrs, w, g, wds)), eta=0.5, eps=1e-3, rescale_grad=0.5)
