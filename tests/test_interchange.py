@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import json
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,6 +204,56 @@ def test_what_cannot_be_read_is_refused():
             nd.from_dlpack(bad)
     with pytest.raises(TypeError, match="from_numpy takes a NumPy array"):
         nd.from_numpy([1, 2])
+
+
+# Files of MXNet 1.9.1. It wrote the first three, and reads the old ones, which are put together by hand, as well.
+
+FILES = Path(__file__).with_name("mxnet_files")
+IN_FILES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64")
+
+
+@pytest.mark.parametrize("name", ["names", "list"])
+def test_files_of_mxnet_are_read_and_written_byte_for_byte(name, tmp_path):
+    path = FILES / f"{name}.params"
+    loaded = nd.load(str(path))
+    arrays = dict(zip(IN_FILES, loaded, strict=True)) if name == "list" else loaded
+    assert list(arrays) == list(IN_FILES)
+    for dtype, array in arrays.items():
+        assert array.dtype == np.dtype(dtype)
+        np.testing.assert_array_equal(array.asnumpy(), [[0, 1, 2], [3, 4, 5]])
+    nd.save(str(tmp_path / "again"), loaded)
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+    assert nd.load_frombuffer(path.read_bytes()).__class__ is loaded.__class__
+
+
+def test_files_of_mxnet_with_empty_arrays_and_arrays_of_no_axes(tmp_path):
+    path = FILES / "numpy_shapes.params"
+    loaded = nd.load(str(path))
+    assert {name: array.shape for name, array in loaded.items()} == {"empty": (0, 3), "scalar": ()}
+    assert loaded["scalar"].asscalar() == 3.5
+    nd.save(str(tmp_path / "again"), loaded)
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["old", "oldest"])
+def test_old_files_of_mxnet_are_read(name):
+    (array,) = nd.load(FILES / f"{name}.params")
+    np.testing.assert_array_equal(array.asnumpy(), [[0, 1, 2], [3, 4, 5]])
+
+
+def test_a_file_cut_off_anywhere_or_foreign_is_refused():
+    for path in FILES.iterdir():
+        data = path.read_bytes()
+        for end in range(len(data)):
+            with pytest.raises(mx.MXNetError, match="load: the buffer"):
+                nd.load_frombuffer(data[:end])
+    data = (FILES / "oldest.params").read_bytes()
+    for changed in (b"\xff" * 4, b"\xff\xff\xff\x7f", b"\0\0\1\0"):  # so many axes
+        with pytest.raises(mx.MXNetError, match="load: the buffer"):
+            nd.load_frombuffer(data[:24] + changed + data[28:])
+    sparse = struct.pack("<QQQIi", 0x112, 0, 1, 0xF993FAC9, 1)
+    with pytest.raises(mx.MXNetError, match="a sparse array"):
+        nd.load_frombuffer(sparse)
 
 
 def test_safetensors_keep_names_dtypes_and_elements(tmp_path):
