@@ -19,8 +19,8 @@ from clnd.ndarray import NDArray
 
 __all__ = ["load", "load_frombuffer", "save"]
 
-# All numbers are little-endian. Read off files that MXNet 1.9.1 wrote. Where its NumPy shapes are switched on, arrays may be empty or 0-d, and
-# have another number: without that, no axes mean that there is no array. A file is of one kind or the other.
+# All numbers are little-endian. Read off files that MXNet 1.9.1 wrote. Where its NumPy shapes are switched on, arrays may be empty or 0-d,
+# and have another number: without that, no axes mean that there is no array. A file is of one kind or the other.
 _LIST_MAGIC, _ARRAY_MAGIC, _NUMPY_MAGIC = 0x112, 0xF993FAC9, 0xF993FACA
 _OLD_MAGIC = 0xF993FAC8  # before there were sparse arrays
 _CODES = {"float32": 0, "float64": 1, "float16": 2, "uint8": 3, "int32": 4, "int8": 5, "int64": 6, "bool": 7}
