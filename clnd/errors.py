@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["DTypeError", "DeviceError", "IndexOutOfRange", "MXNetError", "ShapeError"]
+__all__ = ["DTypeError", "DeviceError", "ExportError", "IndexOutOfRange", "MXNetError", "ShapeError"]
 
 
 class MXNetError(RuntimeError):
@@ -53,6 +53,16 @@ class DeviceError(MXNetError):
     Examples
     --------
     >>> issubclass(DeviceError, MXNetError)
+    True
+    """
+
+
+class ExportError(MXNetError, BufferError):
+    """The elements of an array cannot be handed to another library as it wants them.
+
+    Examples
+    --------
+    >>> issubclass(ExportError, (MXNetError, BufferError))
     True
     """
 

@@ -13,7 +13,7 @@ import numpy as np
 from clnd import engine
 from clnd.engine import Value, dtypes, state
 from clnd.engine.layout import Shape, repeats
-from clnd.errors import DTypeError, MXNetError, ShapeError
+from clnd.errors import DTypeError, ExportError, MXNetError, ShapeError
 from clnd.ops import registry
 from clnd.ops.lookup import Lookup
 from clnd.ops.shape import Steps, region, selected
@@ -23,6 +23,7 @@ from .indexing import Selection, read_key
 
 __all__ = ["Leaf", "NDArray"]
 
+_HOST = (1, 0)  # its memory, in DLPack's numbers
 _IN_GRAPH = (
     "Assigning to NDArrays that are already in a computational graph is not possible while recording, where they have a gradient "
     "attached: it would be the gradient of another array. Write it outside `autograd.record()`, inside `autograd.pause()`, or compute "
@@ -264,26 +265,34 @@ class NDArray:
         """The elements as a DLPack capsule, for `np.from_dlpack`, `torch.from_dlpack` and the like; waits for them.
 
         They stay as they are, whatever is written to the array later. Who gets them must not write them: newer versions of the
-        protocol say so, older ones cannot.
+        protocol say so, older ones cannot. Where the device has a memory of its own they are copied to the host's, if it is that which
+        was asked for: `np.from_dlpack(x, device="cpu")`.
 
         Raises
         ------
-        MXNetError
-            Where the device has a memory of its own.
+        BufferError
+            Where the device has a memory of its own, and the host's was not asked for, or no copy allowed.
         """
-        host = engine.mapped(self.value)
-        if max_version is not None:
+        shared, wanted = self.value.device.traits.unified_memory, self.__dlpack_device__() if dl_device is None else tuple(dl_device)
+        if wanted != _HOST or (copy is False and not shared):
+            where = "" if shared else ", where they get a copy"
+            raise ExportError(
+                f"__dlpack__: other libraries read {self.context} in the host's memory{where}, not in DLPack's {wanted}: use "
+                'from_dlpack(x, device="cpu"), or asnumpy()'
+            )
+        host = engine.mapped(self.value) if shared else self.asnumpy()
+        if max_version is not None and shared:
             host.flags.writeable = False
-        given = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        given = {"stream": stream, "max_version": max_version, "copy": copy if shared else None}
         return host.__dlpack__(**{name: x for name, x in given.items() if x is not None})
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """Where the elements are, in DLPack's numbers: the host's memory, or an OpenCL device's own."""
-        return (1, 0) if self.value.device.traits.unified_memory else (4, self._context.device_id)
+        return _HOST if self.value.device.traits.unified_memory else (4, self._context.device_id)
 
     def to_dlpack_for_read(self) -> Any:
-        """The elements as a DLPack capsule that must not be written. See `__dlpack__`."""
-        return self.__dlpack__()
+        """The elements in the host's memory as a DLPack capsule that must not be written. See `__dlpack__`."""
+        return self.__dlpack__(dl_device=_HOST)
 
     def to_dlpack_for_write(self) -> Any:
         """The elements as a DLPack capsule, through which they can be written; waits for them.

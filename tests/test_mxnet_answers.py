@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import clnd as mx
-from clnd import nd
+from clnd import autograd, nd
 
 spec = importlib.util.spec_from_file_location("compare_mxnet", Path(__file__).parents[1] / "tools" / "compare_mxnet.py")
 compare_mxnet = importlib.util.module_from_spec(spec)
@@ -46,6 +47,36 @@ def test_answers(name):
         assert expected in found, "this differs no more: take it off the list"
     else:
         assert found == ""
+
+
+def outcome(call, **given):
+    """The results of a call with the same random numbers each time, and its arrays afterwards."""
+    mx.random.seed(3)
+    function = mx
+    for part in call.name.split("."):
+        function = getattr(function, part)
+    arrays = [nd.array(array, dtype=array.dtype) for array in call.arrays]
+    with autograd.train_mode():
+        results = function(*arrays, **call.attributes, **given)
+    return list(results) if isinstance(results, (list, tuple)) else [results], arrays
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if not name.startswith("nd.onehot_encode")])  # whose `out` is no choice
+def test_results_go_into_given_arrays(name):
+    call = CALLS[name]
+    expected, arrays = outcome(call)
+    out = [nd.full(x.shape, 7, dtype=x.dtype) for x in expected]
+    results, again = outcome(call, out=out if len(out) > 1 else out[0], name="x")
+    assert len(results) == len(out)
+    for result, given in zip(results, out, strict=True):
+        assert result is given
+    for x, y in zip([*expected, *arrays], [*out, *again], strict=True):
+        np.testing.assert_array_equal(x.asnumpy(), y.asnumpy())
+    wide = [nd.zeros((*x.shape, 2)) for x in expected]
+    with pytest.raises(mx.MXNetError, match=r"out (has|is)"):
+        outcome(call, out=wide if len(wide) > 1 else wide[0])
+    with pytest.raises(mx.MXNetError, match=r"out is"):
+        outcome(call, out=[*wide, nd.zeros(1)])
 
 
 def test_a_wrong_answer_is_found(monkeypatch):

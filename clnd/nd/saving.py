@@ -19,8 +19,10 @@ from clnd.ndarray import NDArray
 
 __all__ = ["load", "load_frombuffer", "save"]
 
-# All numbers are little-endian. Read off files that MXNet 1.9.1 wrote.
-_LIST_MAGIC, _ARRAY_MAGIC = 0x112, 0xF993FAC9
+# All numbers are little-endian. Read off files that MXNet 1.9.1 wrote. Where its NumPy shapes are switched on, arrays may be empty or 0-d,
+# and have another number: without that, no axes mean that there is no array. A file is of one kind or the other.
+_LIST_MAGIC, _ARRAY_MAGIC, _NUMPY_MAGIC = 0x112, 0xF993FAC9, 0xF993FACA
+_OLD_MAGIC = 0xF993FAC8  # before there were sparse arrays
 _CODES = {"float32": 0, "float64": 1, "float16": 2, "uint8": 3, "int32": 4, "int8": 5, "int64": 6, "bool": 7}
 _DTYPES = {code: np.dtype(name) for name, code in _CODES.items()}
 
@@ -43,6 +45,8 @@ _SAFE_HEADER = 100_000_000  # bytes, the most that the format allows
 
 def save(fname: str | os.PathLike[str], data: Any) -> None:
     """Save an array, a list of arrays, or a dict from names to arrays.
+
+    MXNet loads it too, files with an empty or 0-d array where its NumPy shapes are switched on.
 
     A name that ends in ".safetensors" makes a file of that format, which holds names: it takes a dict.
 
@@ -76,7 +80,8 @@ def save(fname: str | os.PathLike[str], data: Any) -> None:
             raise DTypeError("save: a .safetensors file holds arrays by name; give a dict")
         Path(fname).write_bytes(_safe(dict(zip(map(str, names), arrays, strict=True))))
         return
-    parts = [struct.pack("<QQQ", _LIST_MAGIC, 0, len(arrays)), *map(_packed, arrays)]
+    magic = _ARRAY_MAGIC if all(array.ndim and array.size for array in arrays) else _NUMPY_MAGIC
+    parts = [struct.pack("<QQQ", _LIST_MAGIC, 0, len(arrays)), *(_packed(array, magic) for array in arrays)]
     parts.append(struct.pack("<Q", len(names)))
     for name in names:
         encoded = str(name).encode()
@@ -84,12 +89,12 @@ def save(fname: str | os.PathLike[str], data: Any) -> None:
     Path(fname).write_bytes(b"".join(parts))
 
 
-def _packed(array: NDArray) -> bytes:
+def _packed(array: NDArray, magic: int) -> bytes:
     name = np.dtype(array.dtype).name
     if name not in _CODES:
         raise DTypeError(f"save: the file format has no {name}; convert with astype() first")
     context = array.context
-    head = struct.pack("<IiI", _ARRAY_MAGIC, 0, array.ndim) + struct.pack(f"<{array.ndim}q", *array.shape)
+    head = struct.pack("<IiI", magic, 0, array.ndim) + struct.pack(f"<{array.ndim}q", *array.shape)
     return head + struct.pack("<iii", context.device_typeid, context.device_id, _CODES[name]) + array.asnumpy().tobytes()
 
 
@@ -205,10 +210,14 @@ def _read(data: bytes, source: str) -> Any:
         arrays = []
         context = current_context()
         for _ in range(count):
-            magic, storage, ndim = take("IiI")
-            if magic != _ARRAY_MAGIC or storage != 0:
-                raise MXNetError(f"load: {source} holds an array that is sparse or of an old version of the format, which clnd cannot read")
-            shape = take(f"{ndim}q")
+            (magic,) = take("I")
+            if magic in (_ARRAY_MAGIC, _NUMPY_MAGIC) and take("i") != (0,):
+                raise MXNetError(f"load: {source} holds a sparse array, which clnd does not have; save tostype('default') of it in MXNet")
+            if magic in (_ARRAY_MAGIC, _NUMPY_MAGIC, _OLD_MAGIC):
+                (ndim,) = take("I")
+                shape = take(f"{ndim}q")
+            else:  # the oldest files begin with the number of axes
+                shape = take(f"{magic}I")
             _, _, code = take("iii")
             if code not in _DTYPES or min(shape, default=0) < 0:
                 raise MXNetError(f"load: {source} holds an array of an unknown dtype ({code}) or shape {shape}")

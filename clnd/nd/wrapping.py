@@ -125,12 +125,15 @@ def from_host(array: Any, context: Context) -> Value:
 
 def deliver(name: str, result: Any, context: Context, out: Any = None) -> Any:
     """Hand values out as arrays, or write them into `out`."""
-    if isinstance(result, (list, tuple)):
-        if out is not None:
-            return [deliver(name, value, context, target) for value, target in zip(result, out, strict=True)]
-        return [NDArray(value, context) for value in result]
+    several = isinstance(result, (list, tuple))
     if out is None:
-        return NDArray(result, context)
+        return [NDArray(value, context) for value in result] if several else NDArray(result, context)
+    if several or isinstance(out, (list, tuple)):
+        results = result if several else [result]
+        if not isinstance(out, (list, tuple)) or len(out) != len(results):
+            given = f"{len(out)} arrays" if isinstance(out, (list, tuple)) else f"a {type(out).__name__}"
+            raise ShapeError(f"{name}: out is {given}; there are {len(results)} results, so it must be a list of as many NDArrays")
+        return [deliver(name, value, context, target) for value, target in zip(results, out, strict=True)]
     if not isinstance(out, NDArray):
         raise DTypeError(f"{name}: out is a {type(out).__name__}, not an NDArray")
     if out.shape != result.shape:

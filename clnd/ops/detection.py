@@ -93,14 +93,18 @@ def _bins(begin: Value, end: Value, n: int, bins: int, axis: int, samples: int, 
     if not samples:
         number, most = registry["maximum"](registry["ceil"](length), 1), 1
         if number.size:
-            most = int(engine.to_numpy(registry["max"](converted(number, dtypes.int32))))
+            near = registry["minimum"](number, 2 * n + 6)  # samples are half an element apart, or more: no more lie over the elements
+            most = max(1, int(engine.to_numpy(registry["max"](converted(near, dtypes.int32)))))
 
     def spread(value: Value) -> Value:
         return registry["reshape"](value, shape=(value.size, 1, 1, 1, 1, 1))
 
-    begin, length, number = spread(begin), spread(length), spread(number)
+    length, number = spread(length), spread(number)
+    begin = spread(begin) + length * count(bins, begin, axis, 6, begin.dtype)
     step = count(most, begin, 4, 6, begin.dtype)
-    position = begin + length * (count(bins, begin, axis, 6, begin.dtype) + (step + 0.5) / number)
+    if not samples:  # those before the first element are skipped, all but two that a rounding may have moved
+        step = step + registry["maximum"](registry["floor"]((-1 - begin) * number / registry["maximum"](length, 1e-20) - 2), 0)
+    position = begin + length * ((step + 0.5) / number)
     known = registry["logical_and"](registry["greater_equal"](position, -1), registry["less_equal"](position, n))
     known = registry["logical_and"](known, registry["less"](step, number))
     position = registry["minimum"](registry["maximum"](position, 0), n - 1)

@@ -211,10 +211,10 @@ def apart(value: Value, axis: int) -> list[Value]:
 
 def pair(name: str, attribute: str, given: Any) -> tuple[int, int]:
     """A size of rows and columns; one number stands for both."""
-    sizes = tuple(int(n) for n in given) if isinstance(given, (tuple, list)) else (int(given),)
-    if len(sizes) not in (1, 2) or min(sizes) < 1:
+    sizes = given if isinstance(given, (tuple, list)) else (given,)
+    if len(sizes) not in (1, 2) or not all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes):
         raise ShapeError(f"{name}: {attribute} is a pair of positive sizes (rows, columns), not {given!r}")
-    return sizes[0], sizes[-1]
+    return int(sizes[0]), int(sizes[-1])
 
 
 # --- interpolation at given places ---
@@ -318,6 +318,9 @@ def SpatialTransformer(
     """
     if (transform_type, sampler_type) != ("affine", "bilinear"):
         raise DTypeError(f"SpatialTransformer knows 'affine' and 'bilinear', not {transform_type!r} and {sampler_type!r}")
+    of_images("SpatialTransformer", data)
+    if loc.shape != (data.shape[0], 6):
+        raise ShapeError(f"SpatialTransformer: loc must have shape ({data.shape[0]}, 6), a matrix an image, but has {loc.shape}")
     grid = GridGenerator(loc, transform_type="affine", target_shape=pair("SpatialTransformer", "target_shape", target_shape))
     return registry["BilinearSampler"](data, grid)
 
