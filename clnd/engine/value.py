@@ -220,7 +220,7 @@ class Record:
         self.op, self.inputs, self.attrs, self.how = op, inputs, attrs, how
         self.order = next(_orders)
         self.output = weakref.ref(output)
-        self.site = state.site or user_site()
+        self.site = user_site(4)  # this, what makes the record, and an operator's call
         self.freed = self.asked = False
         self.kept_output: Value | None = None
         depth, dear, traced, hoards = 0, op.dear, False, False
@@ -281,18 +281,17 @@ class Record:
 _modules: dict[str, bool] = {}  # is a module of this package, and no example?
 
 
-def user_site() -> Site:
-    """Where the innermost call from outside this package stands."""
+def user_site(above: int = 2) -> Site:
+    """Where the innermost call from outside this package stands; `above` frames from here on are known to be inside."""
     if state.site is not None:
         return state.site
-    frame: FrameType | None = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(above)
     modules = _modules
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        own = modules.get(module)
-        if own is None:
-            own = _modules[module] = (module == "clnd" or module.startswith("clnd.")) and not module.startswith("clnd.examples")
-        if not own:
+        if module not in modules:
+            modules[module] = (module == "clnd" or module.startswith("clnd.")) and not module.startswith("clnd.examples")
+        if not modules[module]:
             return frame.f_code, frame.f_lasti
         frame = frame.f_back
     return None

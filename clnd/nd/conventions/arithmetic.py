@@ -24,7 +24,7 @@ def arithmetic(op: Operator) -> Convention:
     """A scalar takes the array's dtype."""
 
     def function(lhs: Any, rhs: Any) -> Any:
-        return op(*_typed(lhs, rhs))
+        return op(lhs, rhs) if type(lhs) is type(rhs) is Value else op(*_typed(lhs, rhs))
 
     return function
 
