@@ -9,9 +9,16 @@ from typing import Any
 
 import clnd as mx
 from clnd import engine
+from clnd.engine import launch, plan
 from clnd.opencl import counters
 
 CONTEXTS = [mx.cpu(0), *([mx.gpu(0)] if mx.num_gpus() else [])]
+
+
+def forget_kernels(monkeypatch: Any) -> None:
+    """Let the engine know no kernel and no plan for the rest of a test, as at the start of a process."""
+    monkeypatch.setattr(launch, "_kernels", {})
+    monkeypatch.setattr(plan, "_plans", {})
 
 
 class Counts:

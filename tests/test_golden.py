@@ -12,9 +12,9 @@ import pytest
 
 import clnd as mx
 from clnd import engine, nd
-from clnd.engine import launch
 from clnd.opencl import source
 from clnd.ops import products
+from measures import forget_kernels
 
 GOLDEN = Path(__file__).parent / "golden"
 SCHEDULES = {"cpu": 8, "gpu": 1}
@@ -109,7 +109,7 @@ def written(monkeypatch):
         traits = dataclasses.replace(device.traits, compute_units=4, group=64, fp64=True, fp16=False, lanes=lanes, schedule=schedule)
         monkeypatch.setattr(device, "traits", traits)
         monkeypatch.setattr(device, "kernel", kernel)
-        monkeypatch.setattr(launch, "_kernels", {})
+        forget_kernels(monkeypatch)
         monkeypatch.setattr(products, "_plan", inspect.unwrap(products._plan))
         with engine.eager(False):
             work()

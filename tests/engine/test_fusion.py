@@ -17,7 +17,7 @@ import clnd as mx
 from clnd import autograd, engine, nd
 from clnd.engine import fusion, launch, plan
 from clnd.opencl import source
-from measures import alive, allocated, counted, launches, waits
+from measures import alive, allocated, counted, forget_kernels, launches, waits
 
 
 def bits(array) -> bytes:
@@ -703,7 +703,7 @@ def argument_bytes(device, monkeypatch):
         return plain(template, name, arguments=arguments, **parameters)
 
     monkeypatch.setattr(device, "kernel", kernel)
-    monkeypatch.setattr(launch, "_kernels", {})
+    forget_kernels(monkeypatch)
     return seen
 
 
@@ -768,7 +768,7 @@ def broken_templates(device, tmp_path, monkeypatch):
     def use(where):
         monkeypatch.setattr(source, "template_folder", where)
         source._texts.cache_clear()
-        monkeypatch.setattr(launch, "_kernels", {})
+        forget_kernels(monkeypatch)
         monkeypatch.setattr(device.programs, "_kernels", {})
 
     use(lambda: folder)

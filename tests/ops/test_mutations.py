@@ -10,10 +10,11 @@ import pytest
 
 import clnd as mx
 from clnd import engine
-from clnd.engine import Folding, launch
+from clnd.engine import Folding
 from clnd.opencl import source
 from clnd.opencl.device import Device
 from clnd.ops import registry
+from measures import forget_kernels
 from ops.cases import CASES
 from ops.checks import check_case, check_elementwise, compactly, compare, later
 from ops.gradients import check_case_gradients, check_elementwise_gradients
@@ -106,7 +107,7 @@ def test_a_sum_that_does_not_carry_its_rounding_errors(device, generator, monkey
     op = registry["sum"]
     monkeypatch.setattr(op, "compensated", False)
     monkeypatch.setattr(op, "_foldings", {})
-    monkeypatch.setattr(launch, "_kernels", {})  # they are known by the operator's name
+    forget_kernels(monkeypatch)  # they are known by the operator's name
     large = dataclasses.replace(case("sum"), shapes=((8_000, 100),), attributes={"axis": 0}, domain=(0.1, 0.1))
     with pytest.raises(AssertionError, match=r"sum .* wrong"):
         check_case(large, FLOAT32, device, generator)
@@ -119,7 +120,7 @@ class Templates:
         self.folder = folder
         shutil.copytree(source.template_folder(), folder)
         monkeypatch.setattr(source, "template_folder", lambda: folder)
-        monkeypatch.setattr(launch, "_kernels", {})
+        forget_kernels(monkeypatch)
 
     def change(self, template, old, new):
         file = self.folder / f"{template}.cl.mako"
