@@ -15,6 +15,7 @@
     pairs = [(r, c) for r in range(rows) for c in range(vectors)]
     sigmoid, tanh = f"sigmoid_{v}", f"tanh_{v}"
     width = lanes if form == "forward" else lanes * columns
+    carried = masked or mode == "gru" # does a state reach the next one beside the product, too?
     fetch = lambda pointer: f"load_{wide}({pointer}, count)" if lanes > 1 else f"*({pointer})"
     put = lambda pointer, value: f"store_{wide}({pointer}, {value}, count);" if lanes > 1 else f"*({pointer}) = {value};"
 %>\
@@ -88,7 +89,6 @@ inline void step_of_${name}(${v} dh, __global ${wide} *dx, __global ${wide} *dy,
     ${put("dx + 2 * size", "dc * enter * (1 - fresh * fresh)")}
     ${put("dx + 3 * size", "dh * c * leave * (1 - leave)")}
     ${put("dc0", "dc * forget")}
-    ${put("dh0", f"({v})(0)")}
 % elif mode == "gru":
     const ${v} reset = ${fetch("z")}, update = ${fetch("z + size")}, fresh = ${fetch("z + 2 * size")}, given = ${fetch("z + 3 * size")};
     const ${v} dn = dh * (1 - update) * (1 - fresh * fresh), dr = dn * given * reset * (1 - reset);
@@ -102,6 +102,8 @@ inline void step_of_${name}(${v} dh, __global ${wide} *dx, __global ${wide} *dy,
 % else:
     const ${v} h = ${fetch("h1")};
     ${put("dx", "dh * (1 - h * h)" if mode == "rnn_tanh" else f"h <= ({v})(0) ? ({v})(0) : dh")}
+% endif
+% if carried and mode != "gru":
     ${put("dh0", f"({v})(0)")}
 % endif
 }
@@ -233,7 +235,7 @@ __kernel void ${name}(
                     ${"c0 + place, cells + after * whole + place" if mode == "lstm" else "h0, states"}, kept + at * size * 4 + column, size, keep, lasts, count);
             }
 % else:
-                const ${v} arrived = sum + ${fetch("d_state + place")};
+                const ${v} arrived = ${"" if carried else "number ? sum : "}sum + ${fetch("d_state + place")};
                 if (step < 0) {
                     ${put("d_state + place", "arrived")}
                 } else {

@@ -143,8 +143,8 @@ class Layer(Operator):
         times, batch, _ = given.shape
         size = hidden.shape[1]
         if lengths is not None:
-            counted = registry["clip"](converted(lengths, dtypes.int64), a_min=0, a_max=times)
-            lengths = engine.gathered(converted(counted, dtypes.int32))
+            lengths = converted(registry["clip"](converted(lengths, dtypes.int64), a_min=0, a_max=times), dtypes.int32)
+            lengths = engine.gathered(lengths)
         keep = state.recording and any(x.traced for x in inputs)
         states = _room((times + 1, batch, size), given)
         cells = _room(states.shape, given) if mode == "lstm" else states
