@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from clnd import engine
 from clnd.engine import Value, state
 from clnd.engine.layout import Layout, Shape, compact
-from clnd.opencl import Bound, Buffer, Device, Kernel
+from clnd.opencl import Bound, Buffer, Call, Device, Kernel, running
 
 from .context import current_context
 from .ndarray import Leaf, NDArray
@@ -272,6 +272,7 @@ class Seen(NamedTuple):
     size: int
     device: Device
     made: bool  # during the call?
+    maker: Call | None
 
 
 @contextmanager
@@ -280,11 +281,13 @@ def _traced(arrays: Sequence[NDArray]) -> Iterator[Tracer]:
     with _tracing:
         engine.launch_due()
         tracer = Tracer(arrays)
-        state.tracer = Device.listener = tracer
+        state.tracer = tracer
+        Device.listeners = (*Device.listeners, tracer)
         try:
             yield tracer
         finally:
-            state.tracer = Device.listener = None
+            state.tracer = None
+            Device.listeners = tuple(listener for listener in Device.listeners if listener is not tracer)
 
 
 class Tracer:
@@ -292,7 +295,7 @@ class Tracer:
 
     def __init__(self, arguments: Sequence[NDArray]) -> None:
         self.reason: str | None = None
-        self.launches: list[tuple[Kernel, Any, Any, list[Any]]] = []
+        self.launches: list[tuple[Kernel, Any, Any, list[Any], Call | None]] = []
         self.draws: list[tuple[Any, int]] = []
         self.buffers: list[Seen] = []
         self.overwritten: set[int] = set()
@@ -314,16 +317,22 @@ class Tracer:
         if self._listens():
             self._number(buffer, made=True)
 
-    def launched(self, kernel: Kernel, global_size: Any, local_size: Any, arguments: tuple[Any, ...]) -> None:
+    def launched(self, kernel: Kernel, global_size: Any, local_size: Any, arguments: tuple[Any, ...], event: Any) -> None:
         """A device was given a kernel to run."""
         if self._listens():
             given = [Number(self._number(x)) if isinstance(x, Buffer) else x for x in arguments]
-            self.launches.append((kernel, global_size, local_size, given))
+            self.launches.append((kernel, global_size, local_size, given, running.call))
 
-    def crossed(self, what: str) -> None:
+    def crossed(self, what: str, nbytes: int, began: int) -> None:
         """Elements went between host and device."""
         if self._listens():
             self.refuse(what)
+
+    def waited(self, began: int) -> None:
+        """The host has waited for the device: it may."""
+
+    def built(self, kernel: Kernel, compiled: bool, began: int) -> None:
+        """A kernel was made: it is there at the next call."""
 
     # What arrays and generators tell.
 
@@ -377,7 +386,7 @@ class Tracer:
         number = self._numbers.get(id(reference))
         if number is None:
             number = self._numbers[id(reference)] = len(self.buffers)
-            self.buffers.append(Seen(reference, buffer.size, buffer.device, made))
+            self.buffers.append(Seen(reference, buffer.size, buffer.device, made, buffer.maker))
         return number
 
     # In the end.
@@ -417,7 +426,7 @@ class Tracer:
 
     def _look_for_strangers(self, known: set[int | None], results: Sequence[NDArray]) -> None:
         """Refuse what reads a buffer that no array told of, and what keeps an array or a buffer that it made."""
-        for _, _, _, arguments in self.launches:
+        for _, _, _, arguments, _ in self.launches:
             for x in arguments:
                 if type(x) is Number and not self.buffers[x].made and x not in known:
                     self.refuse("it goes through a graph that was recorded outside")
@@ -466,17 +475,18 @@ class Recording:
         self._draws, self._overwritten = tracer.draws, tracer.overwritten
         given = {source.found.buffer for source in sources}
         self._left = [
-            (number, tracer.buffers[number].device, tracer.buffers[number].size)
+            (number, tracer.buffers[number])
             for number in sorted({target.found.buffer for target in targets if target.found.buffer is not None} - given)
         ]
-        used = {int(x) for *_, arguments in tracer.launches for x in arguments if type(x) is Number}
+        used = {int(x) for _, _, _, arguments, _ in tracer.launches for x in arguments if type(x) is Number}
         self._used = used | {target.found.buffer for target in targets} | self._overwritten
         self._entries = [self._entry(source) for source in sources]
-        varying = given | {number for number, _, _ in self._left}
+        varying = given | {number for number, _ in self._left}
         self._between = _shared(tracer, varying)
         self._launches: list[tuple[Bound, list[tuple[int, int]], list[tuple[int, int, int]]]] = []
-        for kernel, global_size, local_size, arguments in tracer.launches:
-            bound = Bound(kernel, global_size, local_size)
+        for kernel, global_size, local_size, arguments, call in tracer.launches:
+            sizes = tuple(tracer.buffers[x].size if type(x) is Number else x for x in arguments)
+            bound = Bound(kernel, global_size, local_size, sizes, call)
             buffers, places = [], []
             for position, x in enumerate(arguments):
                 if type(x) is Number and x in varying:
@@ -527,8 +537,9 @@ class Recording:
     def replay(self, handles: Sequence[NDArray], buffers: dict[int, Buffer]) -> Any:
         """Do what the watched call did, with these arrays and buffers."""
         words = [generator.take(blocks) for generator, blocks in self._draws]
-        for left, device, size in self._left:
-            buffers[left] = device.allocate(size)
+        for left, seen in self._left:
+            buffers[left] = seen.device.allocate(seen.size)
+            buffers[left].maker = seen.maker
         for bound, given, places in self._launches:
             for position, number in given:
                 bound.set(position, buffers[number])
@@ -567,7 +578,7 @@ def _shared(tracer: Tracer, varying: set[int | None]) -> dict[int, Buffer]:
     """A buffer for each that is only used between: one for several that are not used at one time."""
     first: dict[int, int] = {}
     last: dict[int, int] = {}
-    for time, (_, _, _, arguments) in enumerate(tracer.launches):
+    for time, (_, _, _, arguments, _) in enumerate(tracer.launches):
         for x in arguments:
             if type(x) is Number and x not in varying:
                 first.setdefault(int(x), time)
@@ -584,4 +595,5 @@ def _shared(tracer: Tracer, varying: set[int | None]) -> dict[int, Buffer]:
                 free.setdefault((tracer.buffers[ended].device, tracer.buffers[ended].size), []).append(result[ended])
         spare = free.get((seen.device, seen.size))
         result[number] = spare.pop() if spare else seen.device.allocate(seen.size)
+        result[number].maker = seen.maker
     return result

@@ -7,7 +7,7 @@ from .plan import copied, defer, evaluate, gathered, launch_due, lock, ready
 from .recipe import Recipe, recipe
 from .reduce import Folding
 from .transfer import Slot, from_numpy, held_alone, mapped, reads, to_numpy, write_region
-from .value import Record, Step, Value, called, describe_site, eager, next_order, state, user_site
+from .value import Record, Step, Value, called, describe_site, eager, next_order, operations, state, user_site
 
 __all__ = [
     "MARGIN",
@@ -40,6 +40,7 @@ __all__ = [
     "lock",
     "mapped",
     "next_order",
+    "operations",
     "reads",
     "ready",
     "recipe",

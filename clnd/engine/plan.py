@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clnd.errors import MXNetError
+from clnd.opencl import Call, running
 
 from . import launch, reduce
 from .code import Expression
@@ -196,6 +197,7 @@ class Launch:
         operands = [((id(record), i), x) for record in records for i, x in enumerate(record.inputs)]  # type: ignore[union-attr]
         numbers = {place: number for number, place in enumerate(place for place, x in operands if type(x) is not Value)}
         self._numbers = [numbers[term.place] for term in fusion.terms if isinstance(term, NumberTerm)]
+        self._call: Call | None = None
         self._prepared: launch.Prepared | None = None
         if isinstance(how, Folding):
             self._folding = how, index, terms, places
@@ -212,6 +214,11 @@ class Launch:
         nodes = survey.nodes
         root = nodes[0].record
         assert root is not None
+        outer = running.call
+        if outer is None or root.order < outer.order:  # else it is a part of the call that is being launched
+            if self._call is None or self._call.site != root.site:
+                self._call = Call(root.op.name, root.site, root.order)
+            running.call = self._call
         try:
             allocate = self._device.allocate
             buffers = [allocate(size) for size in self._sizes]
@@ -224,6 +231,8 @@ class Launch:
         except MXNetError as error:
             add_blame(error, root.op.name, root.line)
             raise
+        finally:
+            running.call = outer
         for i, buffer in zip(self._stored, buffers):
             nodes[i].place(buffer, compact(nodes[i].shape))
         for i in self._asked:

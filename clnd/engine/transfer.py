@@ -11,7 +11,7 @@ from clnd.errors import MXNetError
 
 from . import launch, plan
 from .layout import Layout, compact
-from .value import Value
+from .value import Value, called
 
 if TYPE_CHECKING:
     from clnd.opencl import Device
@@ -24,8 +24,9 @@ def from_numpy(array: np.ndarray[Any, Any], device: Device) -> Value:
     launch.check_dtype(array.dtype, device, "array")
     value = Value(array.shape, array.dtype, device)
     if array.size:
-        buffer = device.allocate(array.nbytes)
-        device.write(buffer, 0, array)
+        with called("array"):
+            buffer = device.allocate(array.nbytes)
+            device.write(buffer, 0, array)
         value.place(buffer, compact(array.shape))
     return value
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from clnd.errors import MXNetError
+from clnd.opencl import Call, running
 
 from .layout import Layout, Shape, row_major
 
@@ -306,19 +307,28 @@ class called:
         What was called: errors of the driver get it, and the user's line.
     """
 
-    __slots__ = ("_before", "_name")
+    __slots__ = ("_before", "_name", "_outer")
 
     def __init__(self, name: str = "") -> None:
         self._name = name
 
     def __enter__(self) -> None:
-        self._before = state.site
+        self._before, self._outer = state.site, running.call
         state.site = user_site()
+        if self._name and self._outer is None:  # else it is a part of the outer call
+            running.call = Call(self._name, state.site, next(_orders))
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        running.call = self._outer
         site, state.site = state.site, self._before
         if self._name and isinstance(error, MXNetError):
             add_blame(error, self._name, describe_site(site))
+
+
+def operations(number: int) -> None:
+    """Say how many arithmetic operations the launch that comes next does, where its arguments do not tell."""
+    if running.call is not None:
+        running.call.operations = number
 
 
 def add_blame(error: MXNetError, name: str, line: str) -> None:

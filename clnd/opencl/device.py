@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,25 @@ if TYPE_CHECKING:
 Kind = Literal["cpu", "gpu"]
 _SMALL_WRITE = 1 << 16  # bytes; up to here data is copied, and written while Python goes on
 _WAITING_WRITES = 64
+
+
+class Listener(Protocol):
+    """What is told of all that devices do, in the thread that has them do it. Times are those of `time.perf_counter_ns`."""
+
+    def allocated(self, buffer: Buffer) -> None:
+        """A buffer was given out."""
+
+    def launched(self, kernel: Kernel, global_size: Any, local_size: Any, arguments: tuple[Any, ...], event: cl.Event) -> None:
+        """A kernel was put into the queue. Of a launch that is done again, buffers among the arguments are only their sizes."""
+
+    def crossed(self, what: str, nbytes: int, began: int) -> None:
+        """Elements went between host and device."""
+
+    def waited(self, began: int) -> None:
+        """The host has waited for the device."""
+
+    def built(self, kernel: Kernel, compiled: bool, began: int) -> None:
+        """A kernel was compiled, or loaded from disk."""
 
 
 class Device:
@@ -45,11 +65,14 @@ class Device:
         What the host has seen of buffers and nobody looks at any more, with the buffers: see `unmap`.
     lock
         Held around all that uses the queue or sets a kernel's arguments, since not every driver keeps threads apart as OpenCL demands.
-    listener
-        What wants to be told of all that devices do: its methods `allocated`, `launched` and `crossed` are called.
+    listeners
+        What wants to be told of all that devices do: the methods of each are called.
+    timed
+        Do devices time their launches, so that the events of these tell when they ran?
     """
 
-    listener: ClassVar[Any] = None
+    listeners: ClassVar[tuple[Listener, ...]] = ()
+    timed: ClassVar[bool] = False
 
     def __init__(self, device: cl.Device, name: str, kind: Kind, index: int) -> None:
         self.cl = device
@@ -101,10 +124,26 @@ class Device:
                 if self._open is None:
                     try:
                         context = cl.Context([self.cl])
-                        self._open = context, cl.CommandQueue(context)
+                        self._open = context, self._queue(context)
                     except cl.Error as error:
                         raise DeviceError(f"{self} cannot be opened: {error}") from error
         return self._open
+
+    def _queue(self, context: cl.Context) -> cl.CommandQueue:
+        import pyopencl as cl
+
+        properties: Any = cl.command_queue_properties.PROFILING_ENABLE if self.timed else 0
+        return cl.CommandQueue(context, properties=properties)
+
+    def renew_queue(self) -> None:
+        """Go on in a queue that times its launches or does not, as `timed` says, if there is a queue."""
+        with self.lock:
+            if self._open is not None:
+                self.finish()
+                self._open = self._open[0], self._queue(self._open[0])
+                self._marker = None
+                self._writes.clear()
+                self.programs.use(self._open[1])
 
     def allocate(self, nbytes: int) -> Buffer:
         """Give a buffer of `nbytes` bytes, at least one, with any content.
@@ -115,8 +154,8 @@ class Device:
             When there is not that much memory.
         """
         buffer = self.memory.allocate(nbytes)
-        if self.listener is not None:
-            self.listener.allocated(buffer)
+        for listener in self.listeners:
+            listener.allocated(buffer)
         return buffer
 
     def kernel(self, template: str, name: str, *, arguments: tuple[str, ...] | None = None, **parameters: Any) -> Kernel:
@@ -153,8 +192,7 @@ class Device:
 
         if not array.nbytes:
             return
-        if self.listener is not None:
-            self.listener.crossed("it sends elements to the device")
+        began = time.perf_counter_ns()
         small = array.nbytes <= _SMALL_WRITE
         data = np.array(array, order="C") if small else np.ascontiguousarray(array)
         with self.lock:
@@ -166,6 +204,8 @@ class Device:
                     self._writes.popleft().wait()
             except cl.Error as error:
                 raise MXNetError(f"{self}: writing {array.nbytes:,} bytes failed: {error}") from error
+        for listener in self.listeners:
+            listener.crossed("it sends elements to the device", array.nbytes, began)
 
     def read(self, buffer: Buffer, byte_offset: int, array: NDArray[Any]) -> None:
         """Wait for all work before, and copy a buffer into a contiguous array.
@@ -179,13 +219,14 @@ class Device:
 
         if not array.nbytes:
             return
-        if self.listener is not None:
-            self.listener.crossed("it reads elements")
+        began = time.perf_counter_ns()
         with self.lock:
             try:
                 cl.enqueue_copy(self.queue, array, buffer.cl, src_offset=byte_offset)
             except cl.Error as error:
                 raise MXNetError(f"{self}: reading {array.nbytes:,} bytes failed: {error}") from error
+        for listener in self.listeners:
+            listener.crossed("it reads elements", array.nbytes, began)
 
     def map(self, buffer: Buffer, byte_offset: int, nbytes: int, write: bool) -> NDArray[np.uint8]:
         """Wait for all work before, and give bytes of a buffer for the host to read, or to `write`, as long as the array lives.
@@ -198,14 +239,15 @@ class Device:
         import pyopencl as cl
 
         flags: Any = cl.map_flags.READ | cl.map_flags.WRITE if write else cl.map_flags.READ
-        if self.listener is not None:
-            self.listener.crossed("it shows elements to the host")
+        began = time.perf_counter_ns()
         self.unmap()
         with self.lock:
             try:
                 mapped: Any = cl.enqueue_map_buffer(self.queue, buffer.cl, flags, byte_offset, (nbytes,), np.dtype(np.uint8))
             except cl.Error as error:
                 raise MXNetError(f"{self}: mapping {nbytes:,} bytes failed: {error}") from error
+        for listener in self.listeners:
+            listener.crossed("it shows elements to the host", 0, began)
         return np.asarray(Mapping(mapped[0], buffer))
 
     def unmap(self) -> None:
@@ -226,6 +268,7 @@ class Device:
         """
         import pyopencl as cl
 
+        began = time.perf_counter_ns()
         with self.lock:
             if self._open is None:
                 return
@@ -234,6 +277,8 @@ class Device:
                 self._open[1].finish()
             except cl.Error as error:
                 raise MXNetError(f"{self}: waiting for the queue failed: {error}") from error
+        for listener in self.listeners:
+            listener.waited(began)
 
     def throttle(self) -> None:
         """Set a marker and wait for the one before: a loop that never reads cannot fill the host's memory with waiting launches."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from clnd.errors import MXNetError
 from clnd.opencl.counters import counters
+from clnd.opencl.running import Call, running
 
 if TYPE_CHECKING:
     import pyopencl as cl
@@ -48,11 +49,13 @@ class Kernel:
         The OpenCL kernel.
     arguments
         The declared argument types, or None before `declare`.
+    template, parameters
+        What its source was rendered from.
     """
 
-    __slots__ = ("arguments", "cl", "device", "name", "program", "queue")
+    __slots__ = ("arguments", "cl", "device", "name", "parameters", "program", "queue", "template")
 
-    def __init__(self, device: Device, program: Any, name: str) -> None:
+    def __init__(self, device: Device, program: Any, name: str, template: str, parameters: Mapping[str, Any]) -> None:
         import pyopencl as cl
 
         self.device = device
@@ -61,6 +64,7 @@ class Kernel:
         self.cl = despite_cache(lambda: cl.Kernel(program, name))
         self.queue = device.queue
         self.arguments: tuple[str, ...] | None = None
+        self.template, self.parameters = template, parameters
 
     def declare(self, arguments: Sequence[str]) -> Kernel:
         """Fix the argument types: "buffer", or OpenCL's name of a scalar type.
@@ -102,15 +106,14 @@ class Kernel:
     def __repr__(self) -> str:
         return f"<Kernel {self.name} on {self.device}>"
 
-    def _again(self, error: cl.Error, global_size: tuple[int, ...], local_size: tuple[int, ...] | None, *args: Any) -> None:
+    def _again(self, error: cl.Error, global_size: tuple[int, ...], local_size: tuple[int, ...] | None, *args: Any) -> Any:
         """Launch once more after making room, where memory was short: some drivers allocate at the first use."""
         import pyopencl as cl
 
         if isinstance(error, cl.MemoryError):
             self.device.memory.make_room()
             try:
-                self.cl(self.queue, global_size, local_size, *args)
-                return
+                return self.cl(self.queue, global_size, local_size, *args)
             except cl.Error as again:
                 error = again
         raise MXNetError(f"{self.device}: launching kernel {self.name} over {global_size} in groups of {local_size}: {error}") from error
@@ -125,17 +128,29 @@ class Bound:
         Its arguments must be declared.
     global_size, local_size
         As the kernel is called with.
+    arguments
+        Arguments of such a launch, with sizes in bytes for buffers: listeners are told of these.
+    call
+        The operator call that it is a part of.
     """
 
-    __slots__ = ("_cl", "_global_size", "_kernel", "_local_size", "_types")
+    __slots__ = ("_arguments", "_call", "_cl", "_global_size", "_kernel", "_local_size", "_types")
 
-    def __init__(self, kernel: Kernel, global_size: tuple[int, ...], local_size: tuple[int, ...] | None) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        global_size: tuple[int, ...],
+        local_size: tuple[int, ...] | None,
+        arguments: tuple[Any, ...],
+        call: Call | None = None,
+    ) -> None:
         import pyopencl as cl
 
         assert kernel.arguments is not None
         self._cl = despite_cache(lambda: cl.Kernel(kernel.program, kernel.name))
         self._types = [_TYPES[kind] for kind in kernel.arguments]
         self._kernel, self._global_size, self._local_size = kernel, global_size, local_size
+        self._arguments, self._call = arguments, call
 
     def set(self, position: int, argument: Any) -> None:
         """Bind an argument: a Buffer, or a Python number for a scalar."""
@@ -156,13 +171,23 @@ class Bound:
         device = kernel.device
         with device.lock:
             try:
-                cl.enqueue_nd_range_kernel(kernel.queue, self._cl, self._global_size, self._local_size)
+                event = cl.enqueue_nd_range_kernel(kernel.queue, self._cl, self._global_size, self._local_size)
             except cl.Error as error:
                 raise MXNetError(f"{device}: launching kernel {kernel.name} over {self._global_size} again: {error}") from error
             counters.launches += 1
             device.launched += 1
+            if device.listeners:
+                self._tell(event)
             if not device.launched % _MARKER_EVERY:
                 device.throttle()
+
+    def _tell(self, event: cl.Event) -> None:
+        outer, running.call = running.call, self._call
+        try:
+            for listener in self._kernel.device.listeners:
+                listener.launched(self._kernel, self._global_size, self._local_size, self._arguments, event)
+        finally:
+            running.call = outer
 
 
 @cache
@@ -177,13 +202,13 @@ def __call__(self, global_size, local_size, {", ".join(names)}):
     device = self.device
     with device.lock:
         try:
-            self.cl(self.queue, global_size, local_size, {", ".join(values)})
+            event = self.cl(self.queue, global_size, local_size, {", ".join(values)})
         except Error as error:
-            self._again(error, global_size, local_size, {", ".join(values)})
+            event = self._again(error, global_size, local_size, {", ".join(values)})
         counters.launches += 1
         device.launched += 1
-        if device.listener is not None:
-            device.listener.launched(self, global_size, local_size, ({", ".join(names)},))
+        for listener in device.listeners:
+            listener.launched(self, global_size, local_size, ({", ".join(names)},), event)
         if not device.launched % {_MARKER_EVERY}:
             device.throttle()
 """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from clnd.errors import MXNetError
 from clnd.opencl.host import available_memory
+from clnd.opencl.running import running
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,14 +48,17 @@ class Buffer:
         Bytes asked for.
     device
         The device that holds it.
+    maker
+        The operator call that it was made for, if any.
     """
 
-    __slots__ = ("__weakref__", "_give_back", "cl", "device", "size")
+    __slots__ = ("__weakref__", "_give_back", "cl", "device", "maker", "size")
 
     def __init__(self, block: cl.Buffer, size: int, device: Device, give_back: Callable[[cl.Buffer], None]) -> None:
         self.cl = block
         self.size = size
         self.device = device
+        self.maker = running.call
         self._give_back = give_back
 
     def __del__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,8 @@ from clnd.opencl.source import dump, render, template_text
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pyopencl as cl
 
     from clnd.opencl.device import Device
 
@@ -65,15 +68,27 @@ class Programs:
                     self._kernels[key] = found
         return found
 
+    def use(self, queue: cl.CommandQueue) -> None:
+        """Let the kernels go into another queue from now on."""
+        with self.lock:
+            for kernel in self._kernels.values():
+                kernel.queue = queue
+
     def _make(self, template: str, name: str, parameters: dict[str, Any]) -> Kernel:
         folder = os.environ.get("CLND_DUMP")
         if folder:
             dump(folder, name, render(template, name, parameters))
         about = (template_text(template), name, sorted(parameters.items()), self._about)
         key = hashlib.sha256(repr(about).encode()).hexdigest()
-        return self._from_disk(key, name) or self._compile(key, template, name, parameters)
+        began = time.perf_counter_ns()
+        kernel = self._from_disk(key, template, name, parameters)
+        compiled = kernel is None
+        kernel = kernel or self._compile(key, template, name, parameters)
+        for listener in self._device.listeners:
+            listener.built(kernel, compiled, began)
+        return kernel
 
-    def _from_disk(self, key: str, name: str) -> Kernel | None:
+    def _from_disk(self, key: str, template: str, name: str, parameters: dict[str, Any]) -> Kernel | None:
         import pyopencl as cl
 
         binary = _load(key)
@@ -82,7 +97,7 @@ class Programs:
         try:
             program = cl._cl._Program(self._device.context, [self._device.cl], [binary])
             program._build(options=self._options, devices=[self._device.cl])
-            kernel = Kernel(self._device, program, name)
+            kernel = Kernel(self._device, program, name, template, parameters)
         except cl.Error:
             return None  # written by a driver that called itself the same
         counters.loaded += 1
@@ -97,7 +112,7 @@ class Programs:
         program = cl._cl._Program(self._device.context, source)
         try:
             program._build(options=self._options, devices=[self._device.cl])
-            kernel = Kernel(self._device, program, name)
+            kernel = Kernel(self._device, program, name, template, parameters)
         except cl.Error as error:
             raise MXNetError(
                 f"{self._device}: the driver cannot build kernel {name} of {template}.cl.mako: {error}\n"
