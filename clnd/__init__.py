@@ -14,7 +14,7 @@
 <NDArray 2x2 @cpu(0)>
 """
 
-from . import autograd, context, nd, operator, random
+from . import autograd, context, nd, operator, profiler, random
 from . import nd as ndarray
 from .capture import capture
 from .context import Context, cpu, cpu_pinned, current_context, gpu, gpu_memory_info, num_gpus
@@ -37,6 +37,7 @@ __all__ = [
     "ndarray",
     "num_gpus",
     "operator",
+    "profiler",
     "random",
 ]
 

@@ -295,7 +295,7 @@ class Tracer:
 
     def __init__(self, arguments: Sequence[NDArray]) -> None:
         self.reason: str | None = None
-        self.launches: list[tuple[Kernel, Any, Any, list[Any], Call | None]] = []
+        self.launches: list[tuple[Kernel, Any, Any, list[Any], Call | None, int]] = []
         self.draws: list[tuple[Any, int]] = []
         self.buffers: list[Seen] = []
         self.overwritten: set[int] = set()
@@ -321,7 +321,8 @@ class Tracer:
         """A device was given a kernel to run."""
         if self._listens():
             given = [Number(self._number(x)) if isinstance(x, Buffer) else x for x in arguments]
-            self.launches.append((kernel, global_size, local_size, given, running.call))
+            call = running.call
+            self.launches.append((kernel, global_size, local_size, given, call, 0 if call is None else call.operations))
 
     def crossed(self, what: str, nbytes: int, began: int) -> None:
         """Elements went between host and device."""
@@ -426,7 +427,7 @@ class Tracer:
 
     def _look_for_strangers(self, known: set[int | None], results: Sequence[NDArray]) -> None:
         """Refuse what reads a buffer that no array told of, and what keeps an array or a buffer that it made."""
-        for _, _, _, arguments, _ in self.launches:
+        for _, _, _, arguments, _, _ in self.launches:
             for x in arguments:
                 if type(x) is Number and not self.buffers[x].made and x not in known:
                     self.refuse("it goes through a graph that was recorded outside")
@@ -478,15 +479,15 @@ class Recording:
             (number, tracer.buffers[number])
             for number in sorted({target.found.buffer for target in targets if target.found.buffer is not None} - given)
         ]
-        used = {int(x) for _, _, _, arguments, _ in tracer.launches for x in arguments if type(x) is Number}
+        used = {int(x) for _, _, _, arguments, _, _ in tracer.launches for x in arguments if type(x) is Number}
         self._used = used | {target.found.buffer for target in targets} | self._overwritten
         self._entries = [self._entry(source) for source in sources]
         varying = given | {number for number, _ in self._left}
         self._between = _shared(tracer, varying)
         self._launches: list[tuple[Bound, list[tuple[int, int]], list[tuple[int, int, int]]]] = []
-        for kernel, global_size, local_size, arguments, call in tracer.launches:
+        for kernel, global_size, local_size, arguments, call, operations in tracer.launches:
             sizes = tuple(tracer.buffers[x].size if type(x) is Number else x for x in arguments)
-            bound = Bound(kernel, global_size, local_size, sizes, call)
+            bound = Bound(kernel, global_size, local_size, sizes, call, operations)
             buffers, places = [], []
             for position, x in enumerate(arguments):
                 if type(x) is Number and x in varying:
@@ -578,7 +579,7 @@ def _shared(tracer: Tracer, varying: set[int | None]) -> dict[int, Buffer]:
     """A buffer for each that is only used between: one for several that are not used at one time."""
     first: dict[int, int] = {}
     last: dict[int, int] = {}
-    for time, (_, _, _, arguments, _) in enumerate(tracer.launches):
+    for time, (_, _, _, arguments, _, _) in enumerate(tracer.launches):
         for x in arguments:
             if type(x) is Number and x not in varying:
                 first.setdefault(int(x), time)

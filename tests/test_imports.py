@@ -18,7 +18,7 @@ FLOORS = (
     ("opencl",),
     ("engine",),
     ("ops",),
-    ("context", "indexing", "ndarray", "autograd", "operator", "random", "nd", "capture"),
+    ("context", "indexing", "ndarray", "autograd", "operator", "random", "nd", "capture", "limits", "profiler"),
     ("",),  # the face: clnd/__init__.py
     ("cli", "examples", "__main__"),
 )
@@ -31,7 +31,7 @@ OTHERS = {
     "numpy": tuple(FLOOR),
     "platformdirs": ("opencl",),
     "pyopencl": ("opencl",),
-    "rich": ("cli", "examples"),
+    "rich": ("cli", "examples", "profiler"),
     "sklearn": ("examples",),
     "typer": ("cli", "examples"),
 }

@@ -8,6 +8,7 @@ from .recipe import Recipe, recipe
 from .reduce import Folding
 from .transfer import Slot, from_numpy, held_alone, mapped, reads, to_numpy, write_region
 from .value import Record, Step, Value, called, describe_site, eager, next_order, operations, state, user_site
+from .work import work
 
 __all__ = [
     "MARGIN",
@@ -47,5 +48,6 @@ __all__ = [
     "state",
     "to_numpy",
     "user_site",
+    "work",
     "write_region",
 ]

@@ -6,8 +6,9 @@ from clnd.opencl.devices import Candidate, candidates, cpu_devices, find_device,
 from clnd.opencl.kernel import Bound, Kernel
 from clnd.opencl.memory import Buffer, MemoryPool
 from clnd.opencl.program import cache_entries, clear_cache
-from clnd.opencl.running import Call, running
+from clnd.opencl.running import Call, event_times, running
 from clnd.opencl.traits import Traits
+from clnd.opencl.trial import keep_report, kept_report
 
 __all__ = [
     "Bound",
@@ -24,9 +25,12 @@ __all__ = [
     "clear_cache",
     "counters",
     "cpu_devices",
+    "event_times",
     "find_device",
     "forget_trials",
     "gpu_devices",
+    "keep_report",
+    "kept_report",
     "open_devices",
     "running",
 ]

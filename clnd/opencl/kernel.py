@@ -130,11 +130,11 @@ class Bound:
         As the kernel is called with.
     arguments
         Arguments of such a launch, with sizes in bytes for buffers: listeners are told of these.
-    call
-        The operator call that it is a part of.
+    call, operations
+        The operator call that it is a part of, and what it said of the launch.
     """
 
-    __slots__ = ("_arguments", "_call", "_cl", "_global_size", "_kernel", "_local_size", "_types")
+    __slots__ = ("_arguments", "_call", "_cl", "_global_size", "_kernel", "_local_size", "_operations", "_types")
 
     def __init__(
         self,
@@ -143,6 +143,7 @@ class Bound:
         local_size: tuple[int, ...] | None,
         arguments: tuple[Any, ...],
         call: Call | None = None,
+        operations: int = 0,
     ) -> None:
         import pyopencl as cl
 
@@ -150,7 +151,7 @@ class Bound:
         self._cl = despite_cache(lambda: cl.Kernel(kernel.program, kernel.name))
         self._types = [_TYPES[kind] for kind in kernel.arguments]
         self._kernel, self._global_size, self._local_size = kernel, global_size, local_size
-        self._arguments, self._call = arguments, call
+        self._arguments, self._call, self._operations = arguments, call, operations
 
     def set(self, position: int, argument: Any) -> None:
         """Bind an argument: a Buffer, or a Python number for a scalar."""
@@ -183,11 +184,19 @@ class Bound:
 
     def _tell(self, event: cl.Event) -> None:
         outer, running.call = running.call, self._call
+        if self._call is not None:
+            self._call.operations = self._operations
         try:
-            for listener in self._kernel.device.listeners:
-                listener.launched(self._kernel, self._global_size, self._local_size, self._arguments, event)
+            _tell(self._kernel, self._global_size, self._local_size, self._arguments, event)
         finally:
             running.call = outer
+
+
+def _tell(kernel: Kernel, global_size: Any, local_size: Any, arguments: tuple[Any, ...], event: cl.Event) -> None:
+    for listener in kernel.device.listeners:
+        listener.launched(kernel, global_size, local_size, arguments, event)
+    if running.call is not None:
+        running.call.operations = 0
 
 
 @cache
@@ -207,12 +216,12 @@ def __call__(self, global_size, local_size, {", ".join(names)}):
             event = self._again(error, global_size, local_size, {", ".join(values)})
         counters.launches += 1
         device.launched += 1
-        for listener in device.listeners:
-            listener.launched(self, global_size, local_size, ({", ".join(names)},), event)
+        if device.listeners:
+            tell(self, global_size, local_size, ({", ".join(names)},), event)
         if not device.launched % {_MARKER_EVERY}:
             device.throttle()
 """
-    space: dict[str, Any] = {"Error": cl.Error, "counters": counters}
+    space: dict[str, Any] = {"Error": cl.Error, "counters": counters, "tell": _tell}
     exec(source, space)
     call: Callable[..., None] = space["__call__"]
     call.__doc__ = Kernel.__call__.__doc__

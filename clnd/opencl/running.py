@@ -18,7 +18,7 @@ class Call:
     order
         Its creation number.
     operations
-        Arithmetic operations that the operator says it takes, where its kernels do not tell.
+        Arithmetic operations of the launch that comes next, as far as the operator has told.
 
     Examples
     --------
@@ -41,3 +41,21 @@ class _Running(threading.local):
 
 
 running = _Running()
+
+
+def event_times(event: Any) -> tuple[int, int, int] | None:
+    """When a launch was put into the queue, began and ended, in nanoseconds of the device's clock; waits for it.
+
+    Returns
+    -------
+    tuple or None
+        None where the driver does not tell.
+    """
+    import pyopencl as cl
+
+    try:
+        event.wait()
+        about = event.profile
+        return about.queued, about.start, about.end
+    except cl.Error:
+        return None

@@ -311,6 +311,7 @@ def _prepared(data: Value, bias: Value | None, groups: int, filters: int, job: J
         arguments = [target.value.buffer, buffer, start + seen.first, *weighing, chunk, weights_stay, end - begin, groups, filters, depth]
         arguments += [*tiling.places, tiling.pitch, groups * group, group, seen.plane]
         arguments += [target.first + begin * target.image, target.image, target.filter, *target.along]
+        engine.operations(2 * (end - begin) * groups * filters * depth * prod(seen.geometry.places))
         _launch(
             device,
             "sums",
@@ -347,13 +348,14 @@ def _by_planes(
 ) -> None:
     """Convolve or fold groups of images, written out one at a time; `counts` are the groups, their channels and filters, and products."""
     device, shape = data.device, seen.geometry
-    groups, channels, _, _ = counts
+    groups, channels, filters, depth = counts
     units, each = data.shape[0] * groups, _rounds(seen, tiling, channels, device.traits.lanes)
     items, room = max(min(units, 4 * device.traits.compute_units), -(-units * each // ROUNDS)), channels * seen.channel + tiling.slack
     scratch = device.allocate(items * room * _itemsize(data.dtype))
     arguments = [target.value.buffer, scratch, data.buffer, data.offset, *weighing, *shape.size, *seen.spacing, *shape.stride]
     arguments += [*seen.phases, *seen.extents, *shape.pad, room, seen.first, data.shape[0], *counts, *tiling.places, tiling.pitch]
     arguments += [target.first, target.image, target.filter, *target.along]
+    engine.operations(2 * data.shape[0] * groups * filters * depth * prod(shape.places))
     _launch(device, "planes", data.dtype, index, items, arguments, tiling.rows, tiling.vectors, fold, spaced=seen.spaced, **variant)
 
 
@@ -527,6 +529,7 @@ def convolved_weights(data: Value, numbers: Value, given: Geometry, groups: int)
         buffer = device.allocate(part.size * itemsize)
         arguments = [buffer, *first, *second, offsets, ranges, end - begin, shares, together, groups, filters, depth]
         arguments += [shape.places[0], bands, band, seen.row, each, channels * seen.channel, seen.plane, spread.plane]
+        engine.operations(2 * (end - begin) * groups * filters * depth * prod(shape.places))
         _launch(device, "weights", dtype, index, shares * ranges, arguments, rows, vectors)
         part.place(buffer, compact(part.shape))
         result = part if shares == 1 else registry["sum"](part, axis=0)

@@ -102,6 +102,7 @@ def matmul(lhs: Value, rhs: Value, *, transpose_a: bool = False, transpose_b: bo
             panels = device.allocate(packing.nbytes)
             packing.kernel(packing.grid, (1,), panels, factors[i], *packing.numbers)
             factors[i] = panels
+    engine.operations(2 * result.size * k)
     plan.kernel(plan.grid, plan.group, buffer, *factors, *plan.numbers)
     if plan.parts > 1:
         shape = (*batch, plan.parts, *result.shape[-2:])
