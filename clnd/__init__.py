@@ -16,6 +16,7 @@
 
 from . import autograd, context, nd, operator, profiler, random
 from . import nd as ndarray
+from .account import memory_summary
 from .capture import capture
 from .context import Context, cpu, cpu_pinned, current_context, gpu, gpu_memory_info, num_gpus
 from .errors import MXNetError, missing_name
@@ -33,6 +34,7 @@ __all__ = [
     "current_context",
     "gpu",
     "gpu_memory_info",
+    "memory_summary",
     "nd",
     "ndarray",
     "num_gpus",

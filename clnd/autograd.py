@@ -217,7 +217,10 @@ def backward(heads: Any, head_grads: Any = None, retain_graph: bool = False, tra
         wanted = [leaf for leaf in leaves if leaf.req != "null"]
         if not wanted:
             raise MXNetError("There are no inputs in computation graph that require gradients. Call attach_grad() on an input first")
-        arrived = _walk(tape, values, _head_gradients(values, head_grads), retain_graph)
+        head_gradients = _head_gradients(values, head_grads)
+        for leaf in wanted:
+            leaf.release()
+        arrived = _walk(tape, values, head_gradients, retain_graph)
         for leaf in wanted:
             leaf.receive(arrived.get(leaf))
         engine.evaluate(*(leaf.gradient.value for leaf in wanted), *values)

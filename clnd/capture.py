@@ -12,6 +12,7 @@ import functools
 import gc
 import threading
 import weakref
+from bisect import bisect
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -575,6 +576,9 @@ def _laid_out(handle: NDArray, wanted: Found) -> bool:
     return True
 
 
+_TRIED = 64  # buffers that one may share, the least of those that are large enough
+
+
 def _shared(tracer: Tracer, varying: set[int | None]) -> dict[int, Buffer]:
     """A buffer for each that is only used between: one for several that are not used at one time."""
     first: dict[int, int] = {}
@@ -585,16 +589,19 @@ def _shared(tracer: Tracer, varying: set[int | None]) -> dict[int, Buffer]:
                 first.setdefault(int(x), time)
                 last[int(x)] = time
     result: dict[int, Buffer] = {}
-    free: dict[Any, list[Buffer]] = {}
-    ending: dict[int, list[int]] = {}
-    for number, time in last.items():
-        ending.setdefault(time, []).append(number)
-    for number, time in sorted(first.items(), key=lambda item: item[1]):
-        seen = tracer.buffers[number]
-        for earlier in [t for t in ending if t < time]:
-            for ended in ending.pop(earlier):
-                free.setdefault((tracer.buffers[ended].device, tracer.buffers[ended].size), []).append(result[ended])
-        spare = free.get((seen.device, seen.size))
-        result[number] = spare.pop() if spare else seen.device.allocate(seen.size)
-        result[number].maker = seen.maker
+    places: dict[Device, list[tuple[Buffer, list[tuple[int, int]]]]] = {}  # buffers, the largest first, and when each is used
+    # Each finds its place after all larger ones, in the least that nobody uses at its time.
+    for number in sorted(first, key=lambda number: (-tracer.buffers[number].size, first[number])):
+        seen, used = tracer.buffers[number], (first[number], last[number])
+        known = places.setdefault(seen.device, [])
+        for buffer, times in reversed(known[-_TRIED:]):
+            at = bisect(times, used)
+            if (at == 0 or times[at - 1][1] < used[0]) and (at == len(times) or used[1] < times[at][0]):
+                times.insert(at, used)
+                result[number] = buffer
+                break
+        else:
+            made = result[number] = seen.device.allocate(seen.size)
+            made.maker = seen.maker
+            known.append((made, [used]))
     return result

@@ -31,6 +31,9 @@ _IN_GRAPH = (
 )
 
 
+_LARGE = 1 << 16  # bytes of a gradient that are worth an operation
+
+
 class Leaf:
     """Where the gradient of a variable goes: an array, and how it is written ("write", "add" or "null")."""
 
@@ -44,6 +47,13 @@ class Leaf:
         if dz is None:
             dz = registry["zeros_like"](self.gradient.value)
         self.gradient._write(self.gradient.value + dz if self.req == "add" else dz)
+
+    def release(self) -> None:
+        """Give back the memory of a large gradient that is about to be written anew: until then it is zeros, which wait."""
+        own = self.gradient._own
+        if self.req == "write" and self.gradient._base is None and own.buffer is not None and own.buffer.size >= _LARGE:
+            del own
+            self.receive(None)
 
 
 class NDArray:

@@ -18,7 +18,7 @@ FLOORS = (
     ("opencl",),
     ("engine",),
     ("ops",),
-    ("context", "indexing", "ndarray", "autograd", "operator", "random", "nd", "capture", "limits", "profiler"),
+    ("context", "indexing", "ndarray", "autograd", "operator", "random", "nd", "capture", "account", "limits", "profiler"),
     ("",),  # the face: clnd/__init__.py
     ("cli", "examples", "__main__"),
 )

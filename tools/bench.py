@@ -1,7 +1,7 @@
 """Time pieces of work that users would time, on clnd and beside it on other libraries.
 
     python tools/bench.py --peer torch=/path/to/python --peer mxnet=/path/to/python [--device intel] [--rows 'conv|LeNet'] [--rounds 3]
-                          [--json now.json] [--compare before.json] [--plot ratios.png] [--growth]
+                          [--json now.json] [--compare before.json] [--plot ratios.png] [--growth | --memory]
 
 A peer is a library (torch, mxnet, numpy, tinygrad) and a Python that imports it. Each row's results are compared with each peer's before
 anything is timed. Then clnd and the peers take turns: a round times every one of them, a row's figure is the median of its rounds,
@@ -140,6 +140,28 @@ def grow(clnd: Peer, least: float) -> dict[str, dict[str, float]]:
     return report
 
 
+def remember(rows: list[Row], clnd: Peer, peers: list[Peer]) -> dict[str, dict[str, Any]]:
+    """For each row the most memory that its arrays take at one time while it is worked, in bytes.
+
+    What is there before, data and parameters, counts; clnd's has old gradients among it, which PyTorch's optimizer gives back first.
+    clnd's is what its pool has given out, in blocks, and beside it what the pool holds, with blocks that are free. PyTorch's is the arrays
+    of the row, and what its profiler sees its allocator give and take back.
+    """
+    torch = next((peer for peer in peers if peer.name == "torch"), None)
+    table = Table("", "clnd", "with free blocks", "torch", "ratio")
+    report: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        ours, cells = clnd.ask(do="memory", row=row.name), ["", ""]
+        report[row.name] = {"clnd": ours}
+        if torch is not None:
+            theirs = report[row.name]["torch"] = torch.ask(do="memory", row=row.name)
+            report[row.name]["ratio"] = ours["peak"] / theirs["peak"]
+            cells = [f"{theirs['peak'] / 1e6:,.2f} MB", f"{ours['peak'] / theirs['peak']:.2f}"]
+        table.add_row(row.name, f"{ours['peak'] / 1e6:,.2f} MB", f"{ours['held'] / 1e6:,.2f} MB", *cells)
+    show(table)
+    return report
+
+
 def compare(now: dict[str, Any], before: dict[str, Any]) -> None:
     """How each row's ratios have changed since an earlier run."""
     table = Table("", "library", "ratio before", "ratio now", "change")
@@ -183,6 +205,7 @@ def main() -> None:
     parser.add_argument("--compare", metavar="FILE", help="an earlier run's --json")
     parser.add_argument("--plot", metavar="FILE", help="draw the ratios (needs matplotlib)")
     parser.add_argument("--growth", action="store_true", help="time work that grows instead of the rows")
+    parser.add_argument("--memory", action="store_true", help="tell the most memory that each row takes instead of its time")
     arguments = parser.parse_args()
     before = json.loads(Path(arguments.compare).read_text(encoding="utf-8")) if arguments.compare else None
     rows = [row for row in ROWS if re.search(arguments.rows, row.name)]
@@ -191,9 +214,13 @@ def main() -> None:
     clnd = Peer("clnd", sys.executable, **({"CLND_DEVICES": arguments.device} if arguments.device else {}))
     peers = [Peer(*peer.split("=", 1)) for peer in arguments.peer]
     try:
-        report: dict[str, Any] = (
-            grow(clnd, arguments.least) if arguments.growth else measure(rows, clnd, peers, arguments.rounds, arguments.least)
-        )
+        report: dict[str, Any]
+        if arguments.growth:
+            report = grow(clnd, arguments.least)
+        elif arguments.memory:
+            report = remember(rows, clnd, peers)
+        else:
+            report = measure(rows, clnd, peers, arguments.rounds, arguments.least)
     finally:
         for peer in (clnd, *peers):
             peer.close()

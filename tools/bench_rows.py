@@ -50,6 +50,10 @@ class Library:
         """The gradients of `sum(function(*inputs) * head)`."""
         raise NotImplementedError
 
+    def memory(self, given: Sequence[Array], work: Callable[[], Sequence[Array]]) -> dict[str, int]:
+        """The most bytes of arrays at one time while `work` works on those that were given."""
+        raise NotImplementedError
+
 
 class Mx(Library):
     """clnd and MXNet, which have one interface."""
@@ -84,6 +88,34 @@ class Mx(Library):
         z.backward(head)
         return [inputs[i].grad for i in wanted]
 
+    def memory(self, given: Sequence[Array], work: Callable[[], Sequence[Array]]) -> dict[str, int]:
+        if self.name != "clnd":
+            return super().memory(given, work)
+        device = self.mx.current_context().device
+        pool, used, held = device.memory, 0, 0
+
+        class Watch:
+            """Looks at the pool whenever it has given out a buffer."""
+
+            def allocated(self, buffer: Any) -> None:
+                nonlocal used, held
+                used, held = max(used, pool.used), max(held, pool.held)
+
+            def ignored(self, *_: Any) -> None:
+                pass
+
+            launched = crossed = waited = built = ignored
+
+        device.finish()
+        pool.drop_free()
+        watch = Watch()
+        type(device).listeners = (*device.listeners, watch)
+        try:
+            self.force(work())
+        finally:
+            type(device).listeners = tuple(x for x in device.listeners if x is not watch)
+        return {"peak": max(used, pool.used), "held": max(held, pool.held)}
+
 
 class Torch(Library):
     name = "torch"
@@ -103,6 +135,17 @@ class Torch(Library):
             inputs[i].grad = None
         function(*inputs).backward(head)
         return [inputs[i].grad for i in wanted]
+
+    def memory(self, given: Sequence[Array], work: Callable[[], Sequence[Array]]) -> dict[str, int]:
+        """From its profiler's list of what its allocator gives and takes back; what oneDNN takes for itself is not in it."""
+        with self.torch.profiler.profile(profile_memory=True) as profile:
+            work()
+        events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+        now = peak = 0
+        for event in sorted(events, key=lambda event: event.start_ns()):
+            now += event.nbytes()
+            peak = max(peak, now)
+        return {"peak": peak + sum(x.nbytes for x in given)}
 
 
 class Tinygrad(Library):
@@ -913,6 +956,10 @@ class Runner:
             np.savez(request["file"], *self.results(row))
             return None
         setup = row.setups[self.library.name]
+        if request["do"] == "memory":
+            self.ready = None
+            given = [self.library.array(x) for x in row.inputs()]
+            return self.library.memory(given, self.prepare(row.name, lambda: setup(self.library, given)))
         work = self.prepare(row.name, lambda: setup(self.library, [self.library.array(x) for x in row.inputs()]))
         return statistics.median(self.times(work, request["least"])) / row.unit
 
