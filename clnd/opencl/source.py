@@ -126,6 +126,10 @@ def render(template: str, name: str, parameters: Mapping[str, Any]) -> str:
     except Exception as error:
         where = exceptions.text_error_template().render()
         raise MXNetError(f"kernel {name}: rendering {template}.cl.mako failed: {error}\n{where}") from error
+    lanes = parameters.get("lanes", 1)
+    if parameters.get("schedule") == "cpu" and lanes > 1:
+        # A compiler that would make vectors of work-items is told that they are vectors already. Intel's takes half the time then.
+        source = source.replace("__kernel void ", f"__kernel __attribute__((vec_type_hint(float{lanes})))\nvoid ")
     return tidy(source)
 
 

@@ -22,7 +22,8 @@ inline float8 tanh_float8(float8 x)
     return copysign(rise / (rise + 2), x);
 }
 
-__kernel void multiply_add_tanh__float32_1d(
+__kernel __attribute__((vec_type_hint(float8)))
+void multiply_add_tanh__float32_1d(
     __global float *z0_data,
     const int z0_start,
     __global const float *a0_data,

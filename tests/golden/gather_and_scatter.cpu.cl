@@ -16,7 +16,8 @@ inline void store_float(__global float *p, float8 v, int count)
     else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
 }
 
-__kernel void gather_rows__float32__int64_clip(
+__kernel __attribute__((vec_type_hint(float8)))
+void gather_rows__float32__int64_clip(
     __global float *restrict out, __global const float *restrict data, const long data_start,
     __global const long *restrict indices, const long indices_start,
     const long outer, const long rows, const long inner, const long picked, const long run)
@@ -68,7 +69,8 @@ inline void store_float(__global float *p, float8 v, int count)
     else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
 }
 
-__kernel void full__float32_1d(
+__kernel __attribute__((vec_type_hint(float8)))
+void full__float32_1d(
     __global float *z0_data,
     const int z0_start,
     const float s0_given,
@@ -104,7 +106,8 @@ inline void store_float(__global float *p, float8 v, int count)
     else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
 }
 
-__kernel void add__float32__int64_clip(
+__kernel __attribute__((vec_type_hint(float8)))
+void add__float32__int64_clip(
     __global float *restrict out, __global const float *restrict data, const long data_start,
     __global const long *restrict indices, const long indices_start,
     const long outer, const long rows, const long inner, const long picked,

@@ -26,7 +26,8 @@ inline void store_half(__global half *p, float8 v, int count)
     else for (int lane = 0; lane < count; lane++) vstore_half_rte(((float *)&v)[lane], lane, p);
 }
 
-__kernel void greater_to_float16_multiply_negative_where__float16_1d(
+__kernel __attribute__((vec_type_hint(float8)))
+void greater_to_float16_multiply_negative_where__float16_1d(
     __global half *z0_data,
     const int z0_start,
     __global const half *a0_data,

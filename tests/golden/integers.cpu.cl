@@ -35,7 +35,8 @@ inline int8 integer_power_int8(int8 x, int8 y)
     return result;
 }
 
-__kernel void modulo_power_truncated_divide__int32_1d(
+__kernel __attribute__((vec_type_hint(float8)))
+void modulo_power_truncated_divide__int32_1d(
     __global int *z0_data,
     const int z0_start,
     __global const int *a0_data,

@@ -19,7 +19,8 @@ inline void store_float(__global float *p, float8 v, int count)
 inline float8 join(float8 a, float8 b) { return ((a > b) | (a != a)) ? a : b; }
 inline float join_one(float a, float b) { return ((a > b) | (a != a)) ? a : b; }
 
-__kernel void abs_max__float32_1d(
+__kernel __attribute__((vec_type_hint(float8)))
+void abs_max__float32_1d(
     __global float *out,
     const int keep,
     const int length,

@@ -68,7 +68,8 @@ void store(float8 drawn, __global float *out, long at, long n)
     }
 }
 
-__kernel void random_normal__float32(__global float *out, long n, ulong seed, ulong offset, float loc, float scale)
+__kernel __attribute__((vec_type_hint(float8)))
+void random_normal__float32(__global float *out, long n, ulong seed, ulong offset, float loc, float scale)
 {
     // A tile of 16 blocks is handled in 2 parts.
     const long parts = (n + 63) / 64 * 2;

@@ -15,7 +15,8 @@ inline void store_float(__global float *p, float8 v, int count)
     else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
 }
 
-__kernel void matmul_tiles__float32(
+__kernel __attribute__((vec_type_hint(float8)))
+void matmul_tiles__float32(
     __global float *out, __global const float *a_data, __global const float *b_data,
     const int a_start, const int a_batch, const int a_row, const int a_column,
     const int b_start, const int b_batch, const int b_row, const int b_column,
@@ -141,7 +142,8 @@ inline float8 load_rest(__global const float *line, const int done, const int le
     return (float8)(0 >= first ? x.s0 : 0, 1 >= first ? x.s1 : 0, 2 >= first ? x.s2 : 0, 3 >= first ? x.s3 : 0, 4 >= first ? x.s4 : 0, 5 >= first ? x.s5 : 0, 6 >= first ? x.s6 : 0, 7 >= first ? x.s7 : 0);
 }
 
-__kernel void matmul_dots__float32(
+__kernel __attribute__((vec_type_hint(float8)))
+void matmul_dots__float32(
     __global float *out, __global const float *a_data, __global const float *b_data,
     const int a_start, const int a_batch, const int a_row, const int a_column,
     const int b_start, const int b_batch, const int b_row, const int b_column,
@@ -243,7 +245,8 @@ inline void store_float(__global float *p, float8 v, int count)
 }
 typedef float4 float4_unaligned __attribute__((aligned(4)));
 
-__kernel void panels__float32(
+__kernel __attribute__((vec_type_hint(float8)))
+void panels__float32(
     __global float *out, __global const float *data, const int start, const int batch_step, const int line_step, const int depth_step,
     const int batches, const int lines, const int depth)
 {

@@ -16,7 +16,8 @@ inline void store_float(__global float *p, float8 v, int count)
     else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
 }
 
-__kernel void subtract__float32_2d(
+__kernel __attribute__((vec_type_hint(float8)))
+void subtract__float32_2d(
     __global float *z0_data,
     const int z0_start,
     __global const float *a0_data,

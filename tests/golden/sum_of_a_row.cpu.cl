@@ -22,7 +22,8 @@ inline float join_one(float a, float b) { return a + b; }
 inline float8 lost_by(float8 a, float8 b) { return fabs(a) >= fabs(b) ? (a - (a + b)) + b : (b - (a + b)) + a; }
 inline float lost_by_one(float a, float b) { return fabs(a) >= fabs(b) ? (a - (a + b)) + b : (b - (a + b)) + a; }
 
-__kernel void multiply_exp_sum__float32_1d(
+__kernel __attribute__((vec_type_hint(float8)))
+void multiply_exp_sum__float32_1d(
     __global float *out,
     const int keep,
     const int length,
