@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clnd.errors import DeviceError
 from clnd.opencl.device import Device, Forked, Kind
@@ -37,6 +37,8 @@ class Candidate:
         Whether it is a GPU in name only.
     reason
         Why it is not used, or None.
+    tried
+        Whether it is known if it is usable.
     devices
         What it became: nothing, one device, or a second one by ``CLND_AS_GPU``.
     """
@@ -49,6 +51,7 @@ class Candidate:
     kind: Kind
     software: bool
     reason: str | None = None
+    tried: bool = False
     devices: list[Device] = field(default_factory=list)
 
     @property
@@ -64,14 +67,21 @@ class Candidate:
         return f"{self.name} | {self.platform} | {self.version}" + (f" | {self.reason}" if self.reason else "")
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Choice(NamedTuple):
+    listed: list[Candidate]
+    chosen: list[Candidate]
+    moved: list[Candidate]  # CPUs that shall stand behind gpu(n)
+
+
+class _Found(NamedTuple):
     candidates: tuple[Candidate, ...]
     cpus: tuple[Device, ...]
     gpus: tuple[Device, ...]
 
 
 _lock: Any = threading.RLock()
+_choice: _Choice | None = None
+_first: Device | None = None  # cpu(0), for which the others need not be tried
 _found: _Found | None = None
 _touched = False
 
@@ -122,7 +132,9 @@ def open_devices() -> tuple[Device, ...]:
     >>> set(open_devices()) <= {*cpu_devices(), *gpu_devices()}
     True
     """
-    return () if _found is None else (*_found.cpus, *_found.gpus)
+    if _found is not None:
+        return *_found.cpus, *_found.gpus
+    return () if _first is None else (_first,)
 
 
 def find_device(kind: Kind, index: int) -> Device:
@@ -140,6 +152,8 @@ def find_device(kind: Kind, index: int) -> Device:
     >>> find_device("cpu", 0) is cpu_devices()[0]
     True
     """
+    if kind == "cpu" and index == 0 and (first := _first_cpu()) is not None:
+        return first
     found = cpu_devices() if kind == "cpu" else gpu_devices()
     if kind == "cpu" and found:
         return found[index % len(found)]
@@ -175,18 +189,46 @@ def _discover() -> _Found:
     return _found
 
 
-def _search() -> _Found:
-    listed = _listed()
+def _first_cpu() -> Device | None:
+    """Give the device behind ``cpu(0)``, having tried no more devices than that takes; None where it takes all."""
+    global _first
+    if _first is None and _found is None:
+        with _lock:
+            if _first is None and _found is None:
+                _, chosen, moved = _choose()
+                own = (candidate for candidate in chosen if candidate.kind == "cpu" and candidate not in moved)
+                usable = next((candidate for candidate in own if _usable(candidate)), None)
+                _first = None if usable is None else _number([usable], "cpu")[0]
+    return _first
+
+
+def _choose() -> _Choice:
+    global _choice
+    if _choice is None:
+        listed = _listed()
+        _choice = _Choice(listed, _allowed(listed), _named(listed, "CLND_AS_GPU", os.environ.get("CLND_AS_GPU", "")))
+    return _choice
+
+
+def _allowed(listed: list[Candidate]) -> list[Candidate]:
     chosen = listed
     if text := os.environ.get("CLND_DEVICES", "").strip():
         chosen = _named(listed, "CLND_DEVICES", text)
         for candidate in listed:
             if candidate not in chosen:
                 candidate.reason = f"left out by CLND_DEVICES={text}"
-    moved = _named(listed, "CLND_AS_GPU", os.environ.get("CLND_AS_GPU", ""))
-    for candidate in chosen:
-        candidate.reason = reason_unusable(candidate.cl)
-    usable = [candidate for candidate in chosen if candidate.usable]
+    return chosen
+
+
+def _usable(candidate: Candidate) -> bool:
+    if not candidate.tried:
+        candidate.reason, candidate.tried = reason_unusable(candidate.cl), True
+    return candidate.usable
+
+
+def _search() -> _Found:
+    listed, chosen, moved = _choose()
+    usable = [candidate for candidate in chosen if _usable(candidate)]
     moved = [candidate for candidate in moved if candidate in usable and candidate.kind == "cpu"]
     cpus = [candidate for candidate in usable if candidate.kind == "cpu" and candidate not in moved]
     # Without this, putting the only driver behind gpu(0) would leave the default context cpu(0) without a device.
@@ -198,6 +240,9 @@ def _search() -> _Found:
 def _number(chosen: list[Candidate], kind: Kind) -> tuple[Device, ...]:
     made = []
     for index, candidate in enumerate(chosen):
+        if _first is not None and _first in candidate.devices and kind == "cpu":
+            made.append(_first)
+            continue
         name = re.sub(r"\((R|TM|C)\)", "", f"{candidate.name}, {candidate.platform}")
         device = Device(candidate.cl, name, kind, index)
         candidate.devices.append(device)
@@ -270,13 +315,12 @@ def _named(listed: list[Candidate], variable: str, text: str) -> list[Candidate]
 
 
 def _after_fork() -> None:
-    global _lock, _found
+    global _lock, _found, _first
     if not _touched:
         return
-    if _found is not None:
-        for device in (*_found.cpus, *_found.gpus):
-            device.abandon()
-    _lock, _found = Forked(), None
+    for device in open_devices():
+        device.abandon()
+    _lock, _found, _first = Forked(), None, None
 
 
 if hasattr(os, "register_at_fork"):

@@ -50,7 +50,8 @@ def machine(monkeypatch):
         monkeypatch.setattr(cl, "get_platforms", lambda: list(platforms))
         monkeypatch.setattr(devices, "reason_unusable", reason)
         monkeypatch.setattr(device_module, "read_traits", lambda device, schedule: TRAITS)
-        monkeypatch.setattr(devices, "_found", None)
+        for name in ("_choice", "_first", "_found"):
+            monkeypatch.setattr(devices, name, None)
         for name, value in (("CLND_DEVICES", devices_variable), ("CLND_AS_GPU", as_gpu)):
             if value is None:
                 monkeypatch.delenv(name, raising=False)
@@ -240,3 +241,26 @@ def test_for_real_a_wrong_name(run):
     done = run("import clnd.opencl\nclnd.opencl.cpu_devices()", CLND_DEVICES="no such device")
     assert done.returncode == 1
     assert "DeviceError: CLND_DEVICES=no such device: no platform, version or device name holds 'no such device'" in done.stderr
+
+
+def test_the_first_cpu_is_found_without_trying_the_others(machine):
+    tried = machine(POCL_3_1, INTEL, POCL_3_0, NVIDIA, broken=names_of(INTEL))
+    first = devices.find_device("cpu", 0)
+    assert tried == [*names_of(INTEL), *names_of(POCL_3_1)]
+    assert devices.open_devices() == (first,)
+    assert devices.find_device("cpu", 1) is not first
+    assert len(tried) == len(set(map(id, devices.candidates()))) == 5
+    assert devices.cpu_devices()[0] is first and devices.find_device("cpu", 0) is first
+    assert [device.kind for device in devices.open_devices()] == ["cpu", "cpu", "gpu", "gpu"]
+
+
+def test_a_cpu_behind_a_gpu_is_no_first_cpu(machine):
+    machine(INTEL, POCL_3_1, as_gpu="intel(r) opencl")
+    assert devices.find_device("cpu", 0).cl.name in names_of(POCL_3_1)
+    assert devices.find_device("gpu", 0).cl.name in names_of(INTEL)
+    machine(INTEL, as_gpu="intel(r) opencl")
+    assert devices.find_device("cpu", 0).cl.name in names_of(INTEL)
+
+
+def names_of(listed):
+    return [device.name for device in listed.get_devices()]
