@@ -11,8 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 import clnd
-from clnd.cli import app, doctor
+from clnd import limits
+from clnd.cli import app, bench, doctor
 from clnd.cli.expression import Expression, ExpressionError
+from clnd.limits import Costs, Limits
 from clnd.opencl import advice, inspect
 
 FIELDS = {"context", "device", "platform", "driver_version", "kind", "compute_units", "memory", "fp64", "fp16", "usable", "reason"}
@@ -412,3 +414,39 @@ class TestExpression:
     def test_numbers_alone_cannot_keep_the_processor_busy(self):
         with pytest.raises(ExpressionError, match="too large"):
             evaluate("x * 9 ** 9 ** 9 ** 9")
+
+
+class TestBench:
+    def test_json_tells_rates_and_costs(self, run):
+        result = run("bench", "--device", "cpu", "--json")
+        assert result.exit_code == 0, result.output
+        (row,) = json.loads(result.stdout)
+        assert row["context"] == "cpu(0)" and row["device"]
+        assert all(row[name] > 0 for name in ("copy", "product", "launch", "wait", "read", "operation", "build"))
+
+    def test_table(self, run, monkeypatch):
+        monkeypatch.setattr(bench, "measure", lambda device: Limits(copy=12.34e9, product=56.78e9))
+        monkeypatch.setattr(bench, "costs", lambda device: Costs(launch=1.5e-6, wait=2.5e-6, read=3.5e-6, operation=4.5e-6, build=0.125))
+        result = run("bench")
+        assert result.exit_code == 0
+        for text in ("cpu(0)", "12.3 GB/s", "56.8 GFLOP/s", "1.5 us", "2.5 us", "3.5 us", "4.5 us", "125 ms"):
+            assert text in result.stdout
+
+    def test_no_such_device(self, run):
+        result = run("bench", "--device", "tpu")
+        assert result.exit_code == 1 and "a context is given as cpu, gpu" in result.stderr
+
+
+def test_what_a_device_reaches_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("CLND_CACHE", str(tmp_path))
+    device = clnd.cpu().device
+    monkeypatch.setattr(limits, "_known", {})
+    measured = limits.limits(device)
+    monkeypatch.setattr(limits, "_known", {})
+    monkeypatch.setattr(limits, "measure", lambda device: pytest.fail("measured again"))
+    assert limits.limits(device) == measured
+    (file,) = (tmp_path / "limits").iterdir()
+    file.write_text("{damaged")
+    monkeypatch.setattr(limits, "_known", {})
+    monkeypatch.setattr(limits, "measure", lambda device: "anew")
+    assert limits.limits(device) == "anew"

@@ -1,10 +1,10 @@
-"""The `clnd` command: devices, what is wrong with them, the kernels of an expression, and the cache of compiled programs."""
+"""The `clnd` command: devices, what is wrong with them, how fast they are, the kernels of an expression, and the cache of programs."""
 
 from __future__ import annotations
 
 import typer
 
-from clnd.cli import cache, devices, doctor, kernels
+from clnd.cli import bench, cache, devices, doctor, kernels
 
 app = typer.Typer(
     help="Arrays with automatic differentiation on OpenCL devices: look at devices, kernels and the cache.",
@@ -15,6 +15,7 @@ app = typer.Typer(
 app.command("devices")(devices.main)
 app.command("doctor")(doctor.main)
 app.command("kernels")(kernels.main)
+app.command("bench")(bench.main)
 app.command("cache")(cache.main)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from clnd.errors import MXNetError
@@ -103,7 +103,23 @@ class Programs:
         counters.loaded += 1
         return kernel
 
+    def built_anew(self, kernel: Kernel) -> Kernel:
+        """Build a kernel once more, under a name that no cache has seen."""
+        name = f"{kernel.name}_{time.time_ns()}"
+        built = self._build(kernel.template, name, kernel.parameters)
+        return built if kernel.arguments is None else built.declare(kernel.arguments)
+
     def _compile(self, key: str, template: str, name: str, parameters: dict[str, Any]) -> Kernel:
+        import pyopencl as cl
+
+        kernel = self._build(template, name, parameters)
+        try:
+            _save(key, cast("list[bytes]", kernel.program.get_info(cl.program_info.BINARIES))[0])
+        except cl.Error:
+            pass  # a driver that hands out no binaries
+        return kernel
+
+    def _build(self, template: str, name: str, parameters: Mapping[str, Any]) -> Kernel:
         import pyopencl as cl
 
         source = render(template, name, parameters)
@@ -112,17 +128,12 @@ class Programs:
         program = cl._cl._Program(self._device.context, source)
         try:
             program._build(options=self._options, devices=[self._device.cl])
-            kernel = Kernel(self._device, program, name, template, parameters)
+            return Kernel(self._device, program, name, template, parameters)
         except cl.Error as error:
             raise MXNetError(
                 f"{self._device}: the driver cannot build kernel {name} of {template}.cl.mako: {error}\n"
                 f"{build_log(program, self._device.cl)}\n{_numbered(source)}"
             ) from error
-        try:
-            _save(key, cast("list[bytes]", program.get_info(cl.program_info.BINARIES))[0])
-        except cl.Error:
-            pass  # a driver that hands out no binaries
-        return kernel
 
 
 def build_log(program: Any, device: Any) -> str:
