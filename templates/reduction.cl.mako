@@ -1,6 +1,7 @@
 ## out[segment, kept position] = fold of the elements of a segment of the folded axes; stores on the way what others will read.
 ## "inner": runs of ${lanes} elements along the folded axes, folded across lanes at the end. "outer": runs along the kept axes, no crossing.
-## CPU schedule: each work-item takes a chunk of outputs. GPU schedule: inner, a work-group an output; outer, a work-item an output.
+## CPU schedule: each work-item takes a chunk of outputs, and joins ${block} runs (inner: neighbours, outer: of as many rows) in pairs before it
+## adds them to a total. GPU schedule: inner, a work-group an output; outer, a work-item an output.
 <%namespace name="common" file="common.cl.mako"/>\
 <%namespace name="functions" file="functions.cl.mako"/>\
 <%
@@ -12,6 +13,7 @@
     axes = lambda a: [("s", steps), ("v", dims if a.general else 0)]
     signature = (
         [f"__global {result} *out", f"const {index} keep", f"const {index} length"]
+        + ([f"const {compute} n"] if finish else [])
         + [p for z, _ in stores for p in module.parameters(z, "", index, axes(z))]
         + [p for a in loads for p in module.parameters(a, "const ", index, axes(a))]
         + [f"const {kind} {number}_given" for kind, number in numbers]
@@ -19,7 +21,13 @@
         + [f"const {index} n{i}" for i in range(dims)]
     )
     T = module.vector(compute, lanes)
+    end = module.vector(compute, 1 if inner else lanes)
     half = "half" in storages or any("round_half" in code for _, _, code in lines) or "round_half" in convert or "round_half" in value
+    run = lanes * block if inner and schedule == "cpu" else block if schedule == "cpu" else lanes
+    # Short code is written out twice: once more for blocks without a ragged end.
+    twice = not general and len(lines) <= 12
+    lost_name = lambda width: "lost_by" if width == lanes else f"lost_by_{width}"
+    join_name = lambda width: "join" if width == lanes else f"join_{width}"
 %>\
 ${common.head(storages, computes, fp64)}\
 % if half:
@@ -31,17 +39,18 @@ ${common.rounding(1, fp64)}\
 ${common.memory(storages, index, lanes)}\
 ${functions.needed(lines, lanes)}\
 
-inline ${T} join(${T} a, ${T} b) { return ${join}; }
-% if lanes > 1:
-inline ${compute} join_one(${compute} a, ${compute} b) { return ${join_one}; }
-% endif
+% for width, code in joins:
+<% W = module.vector(compute, width) %>\
+% if width == lanes or inner:
+inline ${W} ${join_name(width)}(${W} a, ${W} b) { return ${code}; }
 % if compensated:
-// Neumaier's sum: what rounding takes from a + b is summed on its own. An infinite sum has lost nothing; then this is NaN, and stays it.
-inline ${T} lost_by(${T} a, ${T} b) { return fabs(a) >= fabs(b) ? (a - (a + b)) + b : (b - (a + b)) + a; }
-% if lanes > 1:
-inline ${compute} lost_by_one(${compute} a, ${compute} b) { return fabs(a) >= fabs(b) ? (a - (a + b)) + b : (b - (a + b)) + a; }
+% if width == lanes:
+// What rounding takes from a + b (Knuth's sum of two). An infinite sum has lost nothing; then this is NaN, and stays it.
+% endif
+inline ${W} ${lost_name(width)}(${W} a, ${W} b) { const ${W} sum = a + b, more = sum - a; return (a - (sum - more)) + (b - more); }
 % endif
 % endif
+% endfor
 
 ## The elements of one run into `value`; `shift` holds how far the step axes have moved each array.
 <%def name="element()">\
@@ -61,26 +70,106 @@ ${common.store(z, variable, "at", dims, index, lanes, f" + {z.name}_shift")}\
         const ${index} ${a.name}_shift = ${module.offset("i", f"{a.name}_s", steps)};
 % endfor
 </%def>\
-<%def name="begin_total()">\
-        ${T} total = (${T})(${identity})${f", lost = ({T})(0)" if compensated else ""};
-</%def>\
-<%def name="add_value(element)">\
+<%def name="add_value(element, total='total', lost='lost')">\
 % if compensated:
-            lost += lost_by(total, ${element});
+            ${lost} += lost_by(${total}, ${element});
 % endif
-            total = join(total, ${element});
+            ${total} = join(${total}, ${element});
 </%def>\
 <%def name="end_total(total='total', lost='lost')">\
 % if compensated:
         ${total} = ${lost} == ${lost} ? ${total} + ${lost} : ${total};
 % endif
 </%def>\
-## Join the totals of all lanes in the first.
-<%def name="join_lanes(one)">\
-% if compensated:
-            lane_lost[lane] += lane_lost[lane + width] + lost_by${one}(lane_totals[lane], lane_totals[lane + width]);
+## The result from the variable `folded`.
+<%def name="finished(folded)">\
+% if finish:
+            const ${end} folded = ${folded};
+            const ${end} x = ${finish};
+% else:
+            const ${end} x = ${folded};
 % endif
-            lane_totals[lane] = join${one}(lane_totals[lane], lane_totals[lane + width]);
+</%def>\
+## Join the totals of two lanes in the first.
+<%def name="join_lanes()">\
+% if compensated:
+            lane_lost[lane] += lane_lost[lane + width] + lost_by(lane_totals[lane], lane_totals[lane + width]);
+% endif
+            lane_totals[lane] = join(lane_totals[lane], lane_totals[lane + width]);
+</%def>\
+## Join the lanes of `total` in the first, halves with halves; into `total_1`.
+<%def name="fold_lanes()">\
+<% width = lanes // 2 %>\
+% while width:
+<% W, wide = module.vector(compute, width), "" if 2 * width == lanes else f"_{2 * width}" %>\
+        ${W} total_${width} = ${join_name(width)}(total${wide}.lo, total${wide}.hi);
+% if compensated:
+        ${W} lost_${width} = lost${wide}.lo + lost${wide}.hi + ${lost_name(width)}(total${wide}.lo, total${wide}.hi);
+% endif
+<% width //= 2 %>\
+% endwhile
+</%def>\
+## A block's runs, joined in pairs.
+<%def name="pairs()">\
+<% parts = [f"parts[{i}]" for i in range(block)] %>\
+% while len(parts) > 2:
+<% parts = [f"join({a}, {b})" for a, b in zip(parts[::2], parts[1::2])] %>\
+% endwhile
+join(${parts[0]}, ${parts[1]})\
+</%def>\
+## A block of neighbouring runs from flat position `start` on.
+<%def name="block_of_runs(whole)">\
+        ${T} parts[${block}];
+        for (int u = 0; u < ${block}; u++) {
+            const ${index} at = start + u * ${lanes};
+% if whole:
+            const int count = ${lanes};
+% else:
+            if (at >= to) {
+                parts[u] = (${T})(${identity});
+                continue;
+            }
+            const int count = (int)min((${index})${lanes}, to - at);
+% if general and lanes > 1:
+            const int in_row = k${dims - 1} + count <= n${dims - 1};
+% endif
+% endif
+${element()}\
+            parts[u] = value;
+% if not whole:
+% if lanes > 1:
+            // One by one: Mesa has comparisons of widened ints wrong, and so a choice between vectors of long by a comparison of ints.
+            if (count < ${lanes})
+                for (int lane = count; lane < ${lanes}; lane++) ((${compute} *)&parts[u])[lane] = ${identity};
+% endif
+% if general:
+${common.advance("k", "n", dims, lanes)}\
+% endif
+% endif
+        }
+        const ${T} joined = ${pairs()};
+${add_value("joined")}\
+</%def>\
+## A block of the runs at flat position `at` of `rows` rows.
+<%def name="block_of_rows(whole)">\
+        ${T} parts[${block}];
+        for (int u = 0; u < ${block}; u++) {
+% if whole:
+            const int count = ${lanes};
+% else:
+            if (u >= rows) {
+                parts[u] = (${T})(${identity});
+                continue;
+            }
+% endif
+% for a in arrays:
+            const ${index} ${a.name}_shift = ${a.name}_shifts[u];
+% endfor
+${element()}\
+            parts[u] = value;
+        }
+        const ${T} joined = ${pairs()};
+${add_value("joined", "totals[w]", "losts[w]")}\
 </%def>\
 
 __kernel void ${name}(
@@ -90,22 +179,15 @@ __kernel void ${name}(
     const ${module.vector(kind, lanes)} ${number} = (${module.vector(kind, lanes)})(${number}_given);
 % endfor
     const ${index} segments = get_global_size(1), segment = get_global_id(1);
-    const ${index} part = ((length + segments - 1) / segments + ${lanes - 1}) / ${lanes} * ${lanes};
+    const ${index} part = ((length + segments - 1) / segments + ${run - 1}) / ${run} * ${run};
     const ${index} from = min(length, segment * part), to = min(length, from + part);
-% if inner:
-% if schedule == "gpu":
+% if inner and schedule == "gpu":
     __local ${compute} lane_totals[${group}]${f", lane_lost[{group}]" if compensated else ""};
     const int lane = get_local_id(0);
     for (${index} o = get_group_id(0); o < keep; o += get_num_groups(0)) {
-% else:
-    const ${index} chunk = (keep + get_global_size(0) - 1) / get_global_size(0);
-    const ${index} first = get_global_id(0) * chunk;
-    for (${index} o = first; o < min(keep, first + chunk); o++) {
-% endif
 ${common.unravel("o", "i", "m", steps, index)}\
 ${shifts()}\
-${begin_total()}\
-% if schedule == "gpu":
+        ${T} total = ${identity}${", lost = 0" if compensated else ""};
         for (${index} at = from + lane; at < to; at += ${group}) {
 % if general:
 ${common.unravel("at", "k", "n", dims, index)}\
@@ -120,77 +202,51 @@ ${add_value("value")}\
         for (int width = ${group // 2}; width > 0; width /= 2) {
             barrier(CLK_LOCAL_MEM_FENCE);
             if (lane < width) {
-${join_lanes("")}\
+${join_lanes()}\
             }
         }
         if (lane == 0) {
 ${end_total("lane_totals[0]", "lane_lost[0]")}\
-            const ${compute} x = lane_totals[0];
+${finished("lane_totals[0]")}\
             put_${result}(out, segment * keep + o, ${convert});
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-% else:
+    }
+% elif inner:
+    const ${index} chunk = (keep + get_global_size(0) - 1) / get_global_size(0);
+    const ${index} first = get_global_id(0) * chunk;
+    for (${index} o = first; o < min(keep, first + chunk); o++) {
+${common.unravel("o", "i", "m", steps, index)}\
+${shifts()}\
+        ${T} total = (${T})(${identity})${f", lost = ({T})(0)" if compensated else ""};
 % if general:
 ${common.unravel("from", "k", "n", dims, index)}\
 % endif
-        for (${index} at = from; at < to; at += ${lanes}) {
-            const int count = (int)min((${index})${lanes}, to - at);
-% if general and lanes > 1:
-            const int in_row = k${dims - 1} + count <= n${dims - 1};
+        ${index} start = from;
+% if twice:
+        for (; to - start >= ${run}; start += ${run}) {
+${block_of_runs(True)}\
+        }
 % endif
-${element()}\
-            ${T} counted = value;
-% if lanes > 1:
-            // One by one: Mesa has comparisons of widened ints wrong, and so a choice between vectors of long by a comparison of ints.
-            if (count < ${lanes})
-                for (int lane = count; lane < ${lanes}; lane++) ((${compute} *)&counted)[lane] = ${identity};
-% endif
-${add_value("counted")}\
-% if general:
-${common.advance("k", "n", dims, lanes)}\
-% endif
+        for (; start < to; start += ${run}) {
+${block_of_runs(False)}\
         }
 % if lanes > 1:
-        ${compute} lane_totals[${lanes}]${f", lane_lost[{lanes}]" if compensated else ""};
-        for (int lane = 0; lane < ${lanes}; lane++) {
-            lane_totals[lane] = ((${compute} *)&total)[lane];
-% if compensated:
-            lane_lost[lane] = ((${compute} *)&lost)[lane];
-% endif
-        }
-        for (int width = ${lanes // 2}; width > 0; width /= 2) {
-            for (int lane = 0; lane < width; lane++) {
-${join_lanes("_one")}\
-            }
-        }
-${end_total("lane_totals[0]", "lane_lost[0]")}\
-        const ${compute} x = lane_totals[0];
+${fold_lanes()}\
+${end_total("total_1", "lost_1")}\
+${finished("total_1")}\
 % else:
 ${end_total()}\
-        const ${compute} x = total;
+${finished("total")}\
 % endif
-        put_${result}(out, segment * keep + o, ${convert});
-% endif
+            put_${result}(out, segment * keep + o, ${convert});
     }
-% else:
-% if schedule == "gpu":
+% elif schedule == "gpu":
     for (${index} at = get_global_id(0); at < keep; at += get_global_size(0)) {
 % if general:
 ${common.unravel("at", "k", "n", dims, index)}\
 % endif
-% else:
-    const ${index} chunk = ((keep + ${lanes - 1}) / ${lanes} + get_global_size(0) - 1) / get_global_size(0) * ${lanes};
-    const ${index} begin = get_global_id(0) * chunk, end = begin < keep ? min(keep, begin + chunk) : begin;
-% if general:
-${common.unravel("begin", "k", "n", dims, index)}\
-% endif
-    for (${index} at = begin; at < end; at += ${lanes}) {
-        const int count = (int)min((${index})${lanes}, end - at);
-% if general and lanes > 1:
-        const int in_row = k${dims - 1} + count <= n${dims - 1};
-% endif
-% endif
-${begin_total()}\
+        ${T} total = ${identity}${", lost = 0" if compensated else ""};
 ${common.unravel("from", "i", "m", steps, index)}\
         for (${index} r = from; r < to; r++) {
 ${shifts()}\
@@ -200,16 +256,67 @@ ${common.advance("i", "m", steps, 1)}\
         }
 ${end_total()}\
         {
-            const ${T} x = total;
+${finished("total")}\
+            put_${result}(out, segment * keep + at, ${convert});
+        }
+    }
+% else:
+    const ${index} chunk = ((keep + ${lanes - 1}) / ${lanes} + get_global_size(0) - 1) / get_global_size(0) * ${lanes};
+    const ${index} begin = get_global_id(0) * chunk, end = begin < keep ? min(keep, begin + chunk) : begin;
+    for (${index} left = begin; left < end; left += ${strip * lanes}) {
+        const int wide = (int)((min((${index})${strip * lanes}, end - left) + ${lanes - 1}) / ${lanes});
+        ${T} totals[${strip}]${f", losts[{strip}]" if compensated else ""};
+        for (int w = 0; w < wide; w++) {
+            totals[w] = (${T})(${identity});
+% if compensated:
+            losts[w] = (${T})(0);
+% endif
+        }
+${common.unravel("from", "i", "m", steps, index)}\
+        for (${index} r = from; r < to; r += ${block}) {
+            const int rows = (int)min((${index})${block}, to - r);
+% if arrays:
+            ${index} ${", ".join(f"{a.name}_shifts[{block}]" for a in arrays)};
+            for (int u = 0; u < rows; u++) {
+% for a in arrays:
+                ${a.name}_shifts[u] = ${module.offset("i", f"{a.name}_s", steps)};
+% endfor
+${common.advance("i", "m", steps, 1)}\
+            }
+% endif
+% if general:
+${common.unravel("left", "k", "n", dims, index)}\
+% endif
+            for (int w = 0; w < wide; w++) {
+                const ${index} at = left + w * ${lanes};
+% if twice:
+                if (rows == ${block} && at + ${lanes} <= end) {
+${block_of_rows(True)}\
+                    continue;
+                }
+% endif
+                const int count = (int)min((${index})${lanes}, end - at);
+% if general and lanes > 1:
+                const int in_row = k${dims - 1} + count <= n${dims - 1};
+% endif
+                {
+${block_of_rows(False)}\
+                }
+% if general:
+${common.advance("k", "n", dims, lanes)}\
+% endif
+            }
+        }
+        for (int w = 0; w < wide; w++) {
+            const ${index} at = left + w * ${lanes};
+${end_total("totals[w]", "losts[w]")}\
+${finished("totals[w]")}\
 % if lanes > 1:
-            store_${result}(out + segment * keep + at, ${convert}, count);
+            store_${result}(out + segment * keep + at, ${convert}, (int)min((${index})${lanes}, end - at));
 % else:
             put_${result}(out, segment * keep + at, ${convert});
 % endif
         }
-% if schedule == "cpu" and general:
-${common.advance("k", "n", dims, lanes)}\
-% endif
     }
 % endif
 }

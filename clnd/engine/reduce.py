@@ -3,24 +3,33 @@
 The order of folding follows from shape, axes and device alone, never from how the operands lie in memory or what was fused:
 the same bits come out either way. The template walks two groups of axes: *vector* axes in runs of `lanes` elements, and *step* axes
 one position at a time. If the last axis is folded, vectors run along the folded axes ("inner"), else along the kept ones ("outer").
+On the cpu schedule `BLOCK` runs are joined in pairs, then with the total: sums carry along what is lost there, and not in the block,
+where three roundings follow each other at most.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import code, launch
 from .dtypes import INFO
-from .layout import Shape, compact
+from .layout import Layout, Shape, compact
 
 if TYPE_CHECKING:
-    from clnd.opencl import Buffer, Device, Traits
+    from collections.abc import Sequence
+
+    from clnd.opencl import Buffer, Device, Kernel, Traits
 
     from .fusion import Fusion
+
+BLOCK = 8  # runs
+STRIP = 32  # runs beside each other whose totals a work-item keeps at hand
+MAX_PLANS = 4096
+_plans: dict[Any, Plan] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +51,8 @@ class Folding:
     result : dtype
     compensated : bool
         Is this a sum of floats, whose rounding errors are to be carried along (Neumaier 1974)?
+    finish : str
+        OpenCL C of the result from what was folded, `x`, and from the number of elements, `n`.
     """
 
     name: str
@@ -51,9 +62,44 @@ class Folding:
     common: np.dtype[Any]
     result: np.dtype[Any]
     compensated: bool = False
+    finish: str = "x"
 
 
-def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], places: list[launch.Place], divide: bool = True) -> Buffer:
+class Plan(NamedTuple):
+    """A launch that lacks buffers and numbers alone.
+
+    Attributes
+    ----------
+    sizes, tail : tuple of numbers
+        Arguments before the arrays, and at the end.
+    places : tuple of tuples of int
+        For each array where its elements lie.
+    nbytes : int
+        Of the result.
+    then : Plan or None
+        What joins the results of segments.
+    """
+
+    kernel: Kernel
+    grid: tuple[tuple[int, ...], tuple[int, ...]]
+    sizes: tuple[Any, ...]
+    places: tuple[tuple[int, ...], ...]
+    tail: tuple[int, ...]
+    nbytes: int
+    then: Plan | None
+
+    def launch(self, device: Device, buffers: Sequence[Buffer | None], numbers: Sequence[Any]) -> Buffer:
+        """Launch with these arrays and numbers; gives the result."""
+        result = device.allocate(self.nbytes)
+        arguments: list[Any] = [result, *self.sizes]
+        for buffer, place in zip(buffers, self.places, strict=True):
+            arguments.append(buffer)
+            arguments += place
+        self.kernel(*self.grid, *arguments, *numbers, *self.tail)
+        return result if self.then is None else self.then.launch(device, [result], ())
+
+
+def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], places: list[launch.Place]) -> Buffer:
     """Launch a reduction.
 
     Parameters
@@ -67,8 +113,6 @@ def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], places: l
         Terms to store on the way.
     places : list of (Buffer, Layout)
         Where to store them.
-    divide : bool
-        May the folded axes be divided between work-items, at the price of a second launch?
 
     Returns
     -------
@@ -76,61 +120,80 @@ def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], places: l
         Compact over the kept axes.
     """
     device, shape = fusion.device, fusion.shape
-    traits = device.traits
-    kept = [a for a in range(len(shape)) if a not in how.axes]
-    folded = [a for a in range(len(shape)) if a in how.axes]
-    keep, length = prod(shape[a] for a in kept), prod(shape[a] for a in folded)
+    terms = launch.Terms(fusion, device.traits.lanes)
+    layouts = (*(layout for _, layout in places), *(array.layout for array in terms.arrays))
+    inner, keep, length = _sides(shape, how.axes)
+    segments = _segments(device.traits, inner, keep, length)
+    key = (device, terms.key, index, how, tuple(outputs), shape, layouts, segments)
+    plan = _plans.get(key)
+    if plan is None:
+        if len(_plans) >= MAX_PLANS:
+            _plans.clear()
+        plan = _plans[key] = _plan(fusion, terms, index, how, outputs, layouts, segments, length)
+    buffers = [*(place for place, _ in places), *(array.source.buffer for array in terms.arrays)]
+    return plan.launch(device, buffers, [term.number for term in terms.numbers])
+
+
+def _sides(shape: Shape, axes: tuple[int, ...]) -> tuple[bool, int, int]:
+    """Whether vectors run along the folded axes, how many results there are, and of how many elements each."""
     last = max((a for a in range(len(shape)) if shape[a] != 1), default=0)
-    inner = last in folded or keep == 1
-    segments = _segments(traits, inner, keep, length) if divide else 1
-    result = how.result if segments == 1 else how.common
+    length = prod(shape[a] for a in axes)
+    keep = prod(n for a, n in enumerate(shape) if a not in axes)
+    return last in axes or keep == 1, keep, length
 
-    terms = launch.Terms(fusion, traits.lanes)
+
+def _plan(
+    fusion: Fusion,
+    terms: launch.Terms,
+    index: int,
+    how: Folding,
+    outputs: list[int],
+    layouts: tuple[Layout, ...],
+    segments: int,
+    count: int,
+) -> Plan:
+    """Plan to fold a term in segments; `count` elements make a result in the end."""
+    device, shape = fusion.device, fusion.shape
+    inner, keep, length = _sides(shape, how.axes)
+    kept = [a for a in range(len(shape)) if a not in how.axes]
+    result, finish = (how.result, how.finish) if segments == 1 else (how.common, "x")
     dtypes = [fusion.terms[i].dtype for i in outputs]
-    buffer = device.allocate(segments * keep * result.itemsize)
-    layouts = [layout for _, layout in places] + [array.layout for array in terms.arrays]
-    vectors = launch.Walk.over(layouts, folded if inner else kept, shape)
-    steps = launch.Walk.over(layouts, kept if inner else folded, shape)
+    vectors = launch.Walk.over(layouts, how.axes if inner else kept, shape)
+    steps = launch.Walk.over(layouts, kept if inner else how.axes, shape)
     kinds = tuple(vectors.kind(i) for i in range(len(layouts)))
+    general = [kind not in ("linear", "same") for kind in kinds]
     number = launch.index_type(layouts, max(keep * segments, length, prod(shape)))
-    dims = (len(vectors.sizes) if any(kind not in ("linear", "same") for kind in kinds) else 0, len(steps.sizes))
-    key = (device, "reduction", terms.key, index, tuple(outputs), kinds, dims, number, inner, how.name, how.common, result)
-    kernel = launch._kernels.get(key)
-    if kernel is None:
-        kernel = launch._kernels[key] = _kernel(device, terms, index, how, outputs, dtypes, kinds, dims, number, inner, result)
-
-    arguments: list[Any] = [buffer, keep, length]
-    buffers = [place for place, _ in places] + [array.source.buffer for array in terms.arrays]
-    for i, (place, layout) in enumerate(zip(buffers, layouts, strict=True)):
-        arguments += [place, layout.offset, *steps.rows[i]]
-        if kinds[i] not in ("linear", "same"):
-            arguments += vectors.rows[i]
-    arguments += [term.number for term in terms.numbers]
-    arguments += steps.sizes
-    if dims[0]:
-        arguments += vectors.sizes
-    kernel(*_grid(traits, inner, keep, length, segments), *arguments)
-    if segments > 1:
-        buffer = _join(device, buffer, (segments, keep), how)
-    return buffer
+    dims = (len(vectors.sizes) if any(general) else 0, len(steps.sizes))
+    key = (device, "reduction", terms.key, index, tuple(outputs), kinds, dims, number, inner, how.name, how.common, result, finish)
+    kernel = launch.kept(key, lambda: _kernel(device, terms, index, how, outputs, dtypes, kinds, dims, number, inner, result, finish))
+    rows = (vectors.rows[i] if general[i] else [] for i in range(len(layouts)))
+    return Plan(
+        kernel,
+        _grid(device.traits, inner, keep, length, segments),
+        (keep, length) if finish == "x" else (keep, length, float(count)),
+        tuple((layout.offset, *steps.rows[i], *row) for i, (layout, row) in enumerate(zip(layouts, rows, strict=True))),
+        (*steps.sizes, *(vectors.sizes if dims[0] else ())),
+        segments * keep * result.itemsize,
+        None if segments == 1 else _join(device, (segments, keep), how, count),
+    )
 
 
-def _join(device: Device, partial: Buffer, shape: Shape, how: Folding) -> Buffer:
-    """Fold the segments' results."""
-    from .fusion import Fusion
+def _join(device: Device, shape: Shape, how: Folding, count: int) -> Plan:
+    """Plan to fold the segments' results."""
+    from .fusion import ArrayTerm, Fusion
     from .value import Value
 
-    value = Value(shape, how.common, device).place(partial, compact(shape))
-    fusion = Fusion(shape, device)
-    again = Folding(how.name, (0,), how.code, how.identity, how.common, how.result, how.compensated)
-    return fold(fusion, fusion.add(value), again, [], [], divide=False)
+    fusion, layout = Fusion(shape, device), compact(shape)
+    fusion.terms.append(ArrayTerm(Value(shape, how.common, device), layout, how.common))
+    again = replace(how, axes=(0,))
+    return _plan(fusion, launch.Terms(fusion, device.traits.lanes), 0, again, [], (layout,), 1, count)
 
 
 def _segments(traits: Traits, inner: bool, keep: int, length: int) -> int:
     """Into how many parts to divide the folded axes: so that all compute units have work, and no work-item too many rounds."""
     units = traits.compute_units
     if traits.schedule == "cpu":
-        busy = keep if inner else -(-keep // traits.lanes)
+        busy = keep if inner else -(-keep // (4 * traits.lanes))
         part = 16384 if inner else 512
         wanted = 4 * units if busy < 2 * units and keep * length >= 65536 else 1
     else:
@@ -145,8 +208,9 @@ def _grid(traits: Traits, inner: bool, keep: int, length: int, segments: int) ->
     if traits.schedule == "cpu":
         units = keep if inner else -(-keep // traits.lanes)
         part = -(-length // segments)
-        rounds = units * (-(-part // traits.lanes) + 2 * traits.lanes if inner else part)
-        wanted = min(4 * traits.compute_units, keep * length // 8192)
+        rounds = units * (-(-part // traits.lanes) + BLOCK if inner else part + BLOCK)
+        busy = units if inner else -(-units // 4)
+        wanted = min(4 * traits.compute_units, keep * length // 8192, busy)
         return (max(1, min(units, max(wanted, -(-rounds // launch.ROUNDS)))), segments), (1, 1)
     group = traits.group
     items = min(keep, 65536) if inner else -(-keep // group)
@@ -165,20 +229,22 @@ def _kernel(
     number: str,
     inner: bool,
     result: np.dtype[Any],
-) -> Any:
+    finish: str,
+) -> Kernel:
     lanes = device.traits.lanes
+    ends_in = 1 if inner else lanes
     name = launch.kernel_name([*terms.names, how.name], how.result, max(1, sum(dims)))
     for dtype in [how.common, how.result, *dtypes, *(array.dtype for array in terms.arrays)]:
         launch.check_dtype(dtype, device, how.name)
     stores = launch.accesses("z", dtypes, kinds)
     loads = launch.accesses("a", [array.dtype for array in terms.arrays], kinds[len(stores) :])
     numbers = terms.number_parameters()
-    arguments = ["buffer", number, number]
+    info = INFO[how.common]
+    arguments = ["buffer", number, number] + [info.compute] * (finish != "x")
     for access in (*stores, *loads):
         arguments += ["buffer", number] + [number] * (dims[1] + (dims[0] if access.general else 0))
     arguments += [kind for kind, _ in numbers] + [number] * (dims[1] + dims[0])
-    info = INFO[how.common]
-    joined = {"a": "a", "b": "b"}
+    joined, ends = {"a": "a", "b": "b"}, {"x": "folded", "n": "n"}
     return device.kernel(
         "reduction",
         name,
@@ -193,11 +259,13 @@ def _kernel(
         lines=terms.lines(),
         value=code.cast(terms.variables[index], terms.term(index).dtype, how.common, lanes),
         compute=info.compute,
-        join=code.spell(how.code, joined, how.common, lanes),
-        join_one=code.spell(how.code, joined, how.common, 1),
+        joins=tuple((width, code.spell(how.code, joined, how.common, width)) for width in (16, 8, 4, 2, 1) if width <= lanes),
         identity=how.identity,
         compensated=how.compensated,
+        finish="" if finish == "x" else code.spell(finish, ends, how.common, ends_in),
         result=INFO[result].storage,
-        convert=code.cast("x", how.common, result, 1 if inner else lanes),
+        convert=code.cast("x", how.common, result, ends_in),
+        block=BLOCK,
+        strip=STRIP,
         group=device.traits.group,
     )

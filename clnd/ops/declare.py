@@ -423,6 +423,10 @@ class Reduction(Operator):
         The result of folding no elements; an error without one.
     compensated : bool
         Is it a sum, in which floats carry their rounding errors along?
+    finish : str
+        OpenCL C of the result from what was folded, `x`, and from the number of elements, `n`.
+    promote : {"same", "float"}
+        Is the result a float whatever is folded?
     """
 
     def __init__(
@@ -434,10 +438,13 @@ class Reduction(Operator):
         widen: bool = False,
         empty: float | None = None,
         compensated: bool = False,
+        finish: str = "x",
+        promote: str = "same",
         **options: Any,
     ) -> None:
         super().__init__(function, **options)
         self.join, self.identity, self.widen, self.empty, self.compensated = join, identity, widen, empty, compensated
+        self.finish, self.promote = finish, promote
         self._foldings: dict[Any, Folding] = {}
 
     def __call__(self, data: Value, **attrs: Any) -> Value:
@@ -461,6 +468,8 @@ class Reduction(Operator):
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """The dtype of the output for an input of `dtype`."""
+        if self.promote == "float":
+            return dtypes.floating(dtype)
         if not self.widen or dtypes.category(dtype) == "float":
             return dtype
         return np.dtype(np.uint64 if dtypes.category(dtype) == "uint" else np.int64)
@@ -471,7 +480,7 @@ class Reduction(Operator):
         category = dtypes.category(common)
         join = self.join if isinstance(self.join, str) else self.join[category]
         identity = self.identity if isinstance(self.identity, str) else self.identity.get(str(common), self.identity.get(category, "0"))
-        return Folding(self.name, axes, join, identity, common, result, self.compensated and category == "float")
+        return Folding(self.name, axes, join, identity, common, result, self.compensated and category == "float", self.finish)
 
     def prepare(self, record: Record, dz: Value) -> Value:
         """With the folded axes kept as axes of one element."""

@@ -153,19 +153,28 @@ def nanprod(data: Value, *, axis: Any = None, keepdims: bool = False, dtype: Any
     return prod(_without_nan(data, 1), axis=axis, keepdims=keepdims, dtype=dtype)
 
 
-@composed(numpy=np.mean)
-def mean(data: Value, *, axis: Any = None, keepdims: bool = False) -> Value:
-    """Mean along `axis`; of integers as float32.
+def _mean_gradient(dz: Value, data_shape: Shape, axis: Any) -> Value:
+    count = product(data_shape[a] for a in normalize_axes("mean", axis, len(data_shape)))
+    return _spread(dz / float(count), data_shape)
+
+
+@reduction(
+    join="a + b",
+    identity="0",
+    promote="float",
+    empty=float("nan"),
+    compensated=True,
+    finish="x / n",
+    grad=_mean_gradient,
+    numpy=np.mean,
+)
+def mean(data: Any, *, axis: Any = None, keepdims: bool = False) -> None:
+    """Mean along `axis`; of integers as float32. float16 is summed and divided in float32.
 
     >>> from clnd import nd
     >>> nd.mean(nd.array([[1, 2], [3, 4]]), axis=0).asnumpy()
     array([2., 3.], dtype=float32)
     """
-    count = product(data.shape[a] for a in normalize_axes("mean", axis, data.ndim))
-    dtype = dtypes.floating(data.dtype)
-    # float16 sums overflow where their mean does not: divide what is still float32.
-    wide = dtypes.float32 if dtype == dtypes.float16 else dtype
-    return registry["cast"](sum(data, axis=axis, keepdims=keepdims, dtype=wide) / float(count), dtype=dtype)
 
 
 @composed(numpy=None, methods=[])

@@ -20,7 +20,7 @@ __kernel void abs_max__float32_1d(
     const int part = ((length + segments - 1) / segments + 0) / 1 * 1;
     const int from = min(length, segment * part), to = min(length, from + part);
     for (int at = get_global_id(0); at < keep; at += get_global_size(0)) {
-        float total = (float)(-INFINITY);
+        float total = -INFINITY;
         int i0;
         {
             int rest = from;

@@ -17,10 +17,14 @@ inline void store_float(__global float *p, float8 v, int count)
 }
 
 inline float8 join(float8 a, float8 b) { return a + b; }
-inline float join_one(float a, float b) { return a + b; }
-// Neumaier's sum: what rounding takes from a + b is summed on its own. An infinite sum has lost nothing; then this is NaN, and stays it.
-inline float8 lost_by(float8 a, float8 b) { return fabs(a) >= fabs(b) ? (a - (a + b)) + b : (b - (a + b)) + a; }
-inline float lost_by_one(float a, float b) { return fabs(a) >= fabs(b) ? (a - (a + b)) + b : (b - (a + b)) + a; }
+// What rounding takes from a + b (Knuth's sum of two). An infinite sum has lost nothing; then this is NaN, and stays it.
+inline float8 lost_by(float8 a, float8 b) { const float8 sum = a + b, more = sum - a; return (a - (sum - more)) + (b - more); }
+inline float4 join_4(float4 a, float4 b) { return a + b; }
+inline float4 lost_by_4(float4 a, float4 b) { const float4 sum = a + b, more = sum - a; return (a - (sum - more)) + (b - more); }
+inline float2 join_2(float2 a, float2 b) { return a + b; }
+inline float2 lost_by_2(float2 a, float2 b) { const float2 sum = a + b, more = sum - a; return (a - (sum - more)) + (b - more); }
+inline float join_1(float a, float b) { return a + b; }
+inline float lost_by_1(float a, float b) { const float sum = a + b, more = sum - a; return (a - (sum - more)) + (b - more); }
 
 __kernel __attribute__((vec_type_hint(float8)))
 void multiply_exp_sum__float32_1d(
@@ -36,7 +40,7 @@ void multiply_exp_sum__float32_1d(
     const int m0)
 {
     const int segments = get_global_size(1), segment = get_global_id(1);
-    const int part = ((length + segments - 1) / segments + 7) / 8 * 8;
+    const int part = ((length + segments - 1) / segments + 63) / 64 * 64;
     const int from = min(length, segment * part), to = min(length, from + part);
     const int chunk = (keep + get_global_size(0) - 1) / get_global_size(0);
     const int first = get_global_id(0) * chunk;
@@ -49,33 +53,54 @@ void multiply_exp_sum__float32_1d(
         const int a0_shift = i0 * a0_s0;
         const int a1_shift = i0 * a1_s0;
         float8 total = (float8)(0), lost = (float8)(0);
-        for (int at = from; at < to; at += 8) {
-            const int count = (int)min((int)8, to - at);
-            const float8 a0 = load_float(a0_data + a0_start + a0_shift + at, count);
-            const float8 a1 = load_float(a1_data + a1_start + a1_shift + at, count);
-            const float8 t0 = a0 * a1;
-            const float8 t1 = exp(t0);
-            const float8 value = t1;
-            float8 counted = value;
-            // One by one: Mesa has comparisons of widened ints wrong, and so a choice between vectors of long by a comparison of ints.
-            if (count < 8)
-                for (int lane = count; lane < 8; lane++) ((float *)&counted)[lane] = 0;
-            lost += lost_by(total, counted);
-            total = join(total, counted);
-        }
-        float lane_totals[8], lane_lost[8];
-        for (int lane = 0; lane < 8; lane++) {
-            lane_totals[lane] = ((float *)&total)[lane];
-            lane_lost[lane] = ((float *)&lost)[lane];
-        }
-        for (int width = 4; width > 0; width /= 2) {
-            for (int lane = 0; lane < width; lane++) {
-                lane_lost[lane] += lane_lost[lane + width] + lost_by_one(lane_totals[lane], lane_totals[lane + width]);
-                lane_totals[lane] = join_one(lane_totals[lane], lane_totals[lane + width]);
+        int start = from;
+        for (; to - start >= 64; start += 64) {
+            float8 parts[8];
+            for (int u = 0; u < 8; u++) {
+                const int at = start + u * 8;
+                const int count = 8;
+                const float8 a0 = load_float(a0_data + a0_start + a0_shift + at, count);
+                const float8 a1 = load_float(a1_data + a1_start + a1_shift + at, count);
+                const float8 t0 = a0 * a1;
+                const float8 t1 = exp(t0);
+                const float8 value = t1;
+                parts[u] = value;
             }
+            const float8 joined = join(join(join(parts[0], parts[1]), join(parts[2], parts[3])), join(join(parts[4], parts[5]), join(parts[6], parts[7])));
+            lost += lost_by(total, joined);
+            total = join(total, joined);
         }
-        lane_totals[0] = lane_lost[0] == lane_lost[0] ? lane_totals[0] + lane_lost[0] : lane_totals[0];
-        const float x = lane_totals[0];
+        for (; start < to; start += 64) {
+            float8 parts[8];
+            for (int u = 0; u < 8; u++) {
+                const int at = start + u * 8;
+                if (at >= to) {
+                    parts[u] = (float8)(0);
+                    continue;
+                }
+                const int count = (int)min((int)8, to - at);
+                const float8 a0 = load_float(a0_data + a0_start + a0_shift + at, count);
+                const float8 a1 = load_float(a1_data + a1_start + a1_shift + at, count);
+                const float8 t0 = a0 * a1;
+                const float8 t1 = exp(t0);
+                const float8 value = t1;
+                parts[u] = value;
+                // One by one: Mesa has comparisons of widened ints wrong, and so a choice between vectors of long by a comparison of ints.
+                if (count < 8)
+                    for (int lane = count; lane < 8; lane++) ((float *)&parts[u])[lane] = 0;
+            }
+            const float8 joined = join(join(join(parts[0], parts[1]), join(parts[2], parts[3])), join(join(parts[4], parts[5]), join(parts[6], parts[7])));
+            lost += lost_by(total, joined);
+            total = join(total, joined);
+        }
+        float4 total_4 = join_4(total.lo, total.hi);
+        float4 lost_4 = lost.lo + lost.hi + lost_by_4(total.lo, total.hi);
+        float2 total_2 = join_2(total_4.lo, total_4.hi);
+        float2 lost_2 = lost_4.lo + lost_4.hi + lost_by_2(total_4.lo, total_4.hi);
+        float total_1 = join_1(total_2.lo, total_2.hi);
+        float lost_1 = lost_2.lo + lost_2.hi + lost_by_1(total_2.lo, total_2.hi);
+        total_1 = lost_1 == lost_1 ? total_1 + lost_1 : total_1;
+        const float x = total_1;
         put_float(out, segment * keep + o, x);
     }
 }

@@ -3,8 +3,8 @@
 #define put_float(p, i, x) ((p)[i] = (x))
 
 inline float join(float a, float b) { return a + b; }
-// Neumaier's sum: what rounding takes from a + b is summed on its own. An infinite sum has lost nothing; then this is NaN, and stays it.
-inline float lost_by(float a, float b) { return fabs(a) >= fabs(b) ? (a - (a + b)) + b : (b - (a + b)) + a; }
+// What rounding takes from a + b (Knuth's sum of two). An infinite sum has lost nothing; then this is NaN, and stays it.
+inline float lost_by(float a, float b) { const float sum = a + b, more = sum - a; return (a - (sum - more)) + (b - more); }
 
 __kernel void multiply_exp_sum__float32_1d(
     __global float *out,
@@ -31,7 +31,7 @@ __kernel void multiply_exp_sum__float32_1d(
         }
         const int a0_shift = i0 * a0_s0;
         const int a1_shift = i0 * a1_s0;
-        float total = (float)(0), lost = (float)(0);
+        float total = 0, lost = 0;
         for (int at = from + lane; at < to; at += 64) {
             const float a0 = get_float(a0_data, a0_start + a0_shift + at);
             const float a1 = get_float(a1_data, a1_start + a1_shift + at);

@@ -65,8 +65,8 @@ def norm(data: Array, ord: int = 2, axis: Any = None, keepdims: bool = False) ->
     return np.sqrt(np.sum(np.square(data), axis=axis, keepdims=keepdims))
 
 
-# What a compensated sum rounds: the sums of segments, and the result.
-SUM = 3
+# What a sum rounds: what is joined in pairs in a block, the sums of segments, and the result.
+SUM = 6
 FEW: list[Call] = [(((5, 7),), {"axis": 1}), (((3, 4, 5),), {"axis": (0, 2)}), (((),), {})]
 NOT_LARGE = [call for call in FOLDED if call[0] != ((LARGE,),)]
 REDUCTIONS = [
