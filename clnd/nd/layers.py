@@ -69,7 +69,7 @@ def BatchNorm(
     """
     values, context = unwrap("BatchNorm", (data, gamma, beta, moving_mean, moving_var))
     moving = bool(use_global_stats) or not autograd.is_training()
-    attributes = {"eps": float(eps), "fix_gamma": bool(fix_gamma), "moving": moving, "axis": axis}
+    attributes = {"eps": float(eps), "fix_gamma": bool(fix_gamma), "moving": moving, "axis": axis, "traced": bool(output_mean_var)}
     values[3:] = [registry["stop_gradient"](average) for average in values[3:]]
     result, mean, variance = normalization.batch_norm(*values, **attributes)
     if not moving:

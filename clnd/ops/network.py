@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from clnd import engine
 from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape
 from clnd.errors import DTypeError, ShapeError
 
+from . import rows
 from .convolution import Deconvolution
 from .declare import composed, converted, launched, normalize_axes, normalize_axis, registry, widened
 from .random import Generator, random_uniform
@@ -20,11 +22,25 @@ def _softmax_numpy(data: Any, axis: int = -1) -> Any:
     return e / e.sum(axis, keepdims=True)
 
 
-def _softmax_gradient(dz: Value, z: Value, axis: int) -> Value:
-    return (dz - registry["sum"](dz * z, axis=axis, keepdims=True)) * z
+def _over_rows(step: str, passes: int, *arrays: Value, axis: int) -> Value | None:
+    """A step of the softmax kernels; None where others have to do it: see `rows.grid`."""
+    first = arrays[0]
+    if axis != first.ndim - 1 or (first.dtype == dtypes.float64 and not first.device.traits.fp64):
+        return None
+    lines = rows.last_axis(first)
+    sizes = rows.grid(first.device, lines, passes)
+    if sizes is None:
+        return None
+    given = [engine.gathered(x) for x in arrays]
+    buffer = first.device.allocate(first.size * first.dtype.itemsize)
+    rows.launch("softmax", step, lines, sizes, [buffer], given, first.dtype)
+    return Value(first.shape, first.dtype, first.device).place(buffer, engine.compact(first.shape))
 
 
-@launched(grad=_softmax_gradient, numpy=_softmax_numpy)
+@launched(
+    grad=lambda dz, z, axis: registry["softmax_back"](dz, z, axis=axis),
+    numpy=_softmax_numpy,
+)
 def softmax(data: Value, *, axis: int = -1) -> Value:
     """exp(x) divided by its sum along `axis`, without overflow on the way.
 
@@ -32,17 +48,38 @@ def softmax(data: Value, *, axis: int = -1) -> Value:
     >>> nd.softmax(nd.array([1, 1])).asnumpy()
     array([0.5, 0.5], dtype=float32)
     """
-    normalize_axis("softmax", axis, data.ndim)
+    axis = normalize_axis("softmax", axis, data.ndim)
+    dtype = dtypes.floating(data.dtype)
+    there = _over_rows("softmax", 3, converted(data, dtype), axis=axis)
+    if there is not None:
+        return there
     dtype, (data,) = widened(data)
     powers = registry["exp"](data - registry["max"](data, axis=axis, keepdims=True)) if data.size else data
     return converted(powers / registry["sum"](powers, axis=axis, keepdims=True), dtype)
 
 
-def _log_softmax_gradient(dz: Value, z: Value, axis: int) -> Value:
-    return dz - registry["exp"](z) * registry["sum"](dz, axis=axis, keepdims=True)
+def _softmax_back_gradient(dz: Value, head: Value, result: Value, axis: int) -> Value:
+    total = registry["sum"](head * result, axis=axis, keepdims=True)
+    return dz * (head - total) - head * registry["sum"](dz * result, axis=axis, keepdims=True)
 
 
-@launched(grad=_log_softmax_gradient, numpy=lambda data, axis=-1: np.log(_softmax_numpy(data, axis)))
+@launched(
+    grad=(lambda dz, result, axis: registry["softmax_back"](dz, result, axis=axis), _softmax_back_gradient),
+    numpy=lambda head, result, axis=-1: (head - (head * result).sum(axis, keepdims=True)) * result,
+)
+def softmax_back(head: Value, result: Value, *, axis: int = -1) -> Value:
+    """What flows back through `softmax` from its `result`'s gradient `head`."""
+    there = _over_rows("softmax_back", 2, head, result, axis=normalize_axis("softmax", axis, head.ndim))
+    if there is not None:
+        return there
+    dtype, (head, result) = widened(head, result)
+    return converted((head - registry["sum"](head * result, axis=axis, keepdims=True)) * result, dtype)
+
+
+@launched(
+    grad=lambda dz, z, axis: registry["log_softmax_back"](dz, z, axis=axis),
+    numpy=lambda data, axis=-1: np.log(_softmax_numpy(data, axis)),
+)
 def log_softmax(data: Value, *, axis: int = -1) -> Value:
     """The logarithm of `softmax`, computed so that small probabilities keep their digits.
 
@@ -50,13 +87,33 @@ def log_softmax(data: Value, *, axis: int = -1) -> Value:
     >>> nd.log_softmax(nd.array([1, 1])).asnumpy()
     array([-0.6931472, -0.6931472], dtype=float32)
     """
-    normalize_axis("log_softmax", axis, data.ndim)
+    axis = normalize_axis("log_softmax", axis, data.ndim)
+    dtype = dtypes.floating(data.dtype)
+    there = _over_rows("log_softmax", 3, converted(data, dtype), axis=axis)
+    if there is not None:
+        return there
     dtype, (data,) = widened(data)
     if not data.size:
         return converted(data, dtype)
     shifted = data - registry["max"](data, axis=axis, keepdims=True)
     total = registry["sum"](registry["exp"](shifted), axis=axis, keepdims=True)
     return converted(shifted - registry["log"](total), dtype)
+
+
+@launched(
+    grad=(
+        lambda dz, result, axis: dz - registry["sum"](dz * registry["exp"](result), axis=axis, keepdims=True),
+        lambda dz, head, result, axis: -dz * registry["exp"](result) * registry["sum"](head, axis=axis, keepdims=True),
+    ),
+    numpy=lambda head, result, axis=-1: head - np.exp(result) * head.sum(axis, keepdims=True),
+)
+def log_softmax_back(head: Value, result: Value, *, axis: int = -1) -> Value:
+    """What flows back through `log_softmax` from its `result`'s gradient `head`."""
+    there = _over_rows("log_softmax_back", 2, head, result, axis=normalize_axis("log_softmax", axis, head.ndim))
+    if there is not None:
+        return there
+    dtype, (head, result) = widened(head, result)
+    return converted(head - registry["exp"](result) * registry["sum"](head, axis=axis, keepdims=True), dtype)
 
 
 _ACTIVATIONS = ("relu", "sigmoid", "softrelu", "softsign", "tanh")

@@ -1,4 +1,7 @@
-"""Normalisation: to mean 0 and variance 1, to length 1, or by what stands around. All by other operators, whose gradients are theirs.
+"""Normalisation: to mean 0 and variance 1, to length 1, or by what stands around.
+
+Layers and batches are normalised by kernels that take rows whole, where the cache holds them and there are enough of them; all else by
+other operators, whose gradients are theirs.
 
 float16 is computed in float32 from end to end, and rounded once. Variances are means of squared distances from the mean, which keeps their
 digits where the mean is far from 0.
@@ -7,14 +10,21 @@ digits where the mean is far from 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
+from typing import Any, NamedTuple
 
-from clnd.engine import Value, dtypes
+from clnd import engine
+from clnd.engine import Record, Value, compact, dtypes
 from clnd.engine.layout import Shape
 from clnd.errors import DTypeError, ShapeError
 
-from .declare import composed, converted, normalize_axis, registry
+from . import rows
+from .declare import Launched, composed, converted, launched, normalize_axis, recorded, registry
+from .rows import Rows
 from .windows import geometry
+
+FORWARD, BACK = 3, 4  # passes over a row
 
 
 def _wide(name: str, data: Value) -> Value:
@@ -38,6 +48,212 @@ def _along(name: str, word: str, value: Value, axis: int, shape: Shape) -> Value
     return registry["reshape"](value, shape=tuple(n if i == axis else 1 for i, n in enumerate(shape)))
 
 
+# Over rows that the cache holds: a kernel forward, one or two back.
+
+
+class Way(NamedTuple):
+    """What is normalised along what.
+
+    Attributes
+    ----------
+    axis : int
+        That of scale and shift.
+    along : bool
+        Are the elements along it normalised? Otherwise those along all others, for each position on it.
+    fixed : bool
+        Is the scale taken for 1?
+    """
+
+    axis: int
+    along: bool
+    eps: float
+    fixed: bool = False
+
+    def axes(self, ndim: int) -> tuple[int, ...]:
+        """Those to take means along."""
+        return tuple(i for i in range(ndim) if (i == self.axis) == self.along)
+
+
+def _plan(data: Value, way: Way, passes: int) -> tuple[Rows, Any] | None:
+    """The rows, and the grid to take them with; None where there is none: see `rows.grid`."""
+    shape, axis, traits = data.shape, way.axis, data.device.traits
+    if data.dtype == dtypes.float64 and not traits.fp64:
+        return None
+    if way.along:
+        if axis != data.ndim - 1:
+            return None
+        lines = rows.last_axis(data)
+    else:
+        n, count = prod(shape[axis + 1 :]), shape[axis]
+        if n < traits.lanes:
+            return None
+        lines = Rows(count, prod(shape[:axis]), n, n, count * n)
+    sizes = rows.grid(data.device, lines, passes)
+    return None if sizes is None else (lines, sizes)
+
+
+def _serves(data: Value, gamma: Value, beta: Value, way: Way) -> bool:
+    """Do `normalized` and its gradient have kernels for these?"""
+    wide = dtypes.promote(data.dtype, dtypes.float32)
+    return all(dtypes.promote(x.dtype, wide) == wide for x in (gamma, beta)) and _plan(data, way, BACK) is not None
+
+
+def _forward(data: Value, gamma: Value, beta: Value, way: Way) -> tuple[Value, Value | None]:
+    """The result, and from a kernel means and variances, (2, rows)."""
+    wide, device = dtypes.promote(data.dtype, dtypes.float32), data.device
+    plan = _plan(data, way, FORWARD)
+    if plan is None:
+        scale, shift = (_along("normalized", word, x, way.axis, data.shape) for word, x in (("gamma", gamma), ("beta", beta)))
+        _, distance, variance = _moments(converted(data, wide), way.axes(data.ndim))
+        result = distance * registry["rsqrt"](variance + way.eps)
+        return converted((result if way.fixed else result * scale) + shift, data.dtype), None
+    lines, sizes = plan
+    given = [engine.gathered(data), *(engine.gathered(converted(x, wide)) for x in ((beta,) if way.fixed else (gamma, beta)))]
+    result, moments = Value(data.shape, data.dtype, device), Value((2, lines.rows), wide, device)
+    for value in (result, moments):
+        value.place(device.allocate(value.size * value.dtype.itemsize), compact(value.shape))
+    options = {"per": "element" if way.along else "row", "scaled": not way.fixed, "known": False}
+    epsilon = dtypes.to_scalar(way.eps, wide)
+    rows.launch("normalization", "forward", lines, sizes, [result.buffer, moments.buffer], given, data.dtype, [epsilon], **options)
+    return result, moments
+
+
+class Normalization(Launched):
+    """The rules see the gradients of data, scale and shift one after another, as `normalized_back` gives them."""
+
+    def prepare(self, record: Record, dz: Value) -> Value:
+        """All gradients, from one kernel."""
+        data, gamma = record.inputs[:2]
+        return normalized_back(dz, data, gamma, **record.attrs)
+
+    def with_moments(self, data: Value, gamma: Value, beta: Value, way: Way) -> tuple[Value, Value | None]:
+        """The result, whose gradient need not find the moments again; and these, on no tape."""
+        site = engine.user_site()
+        with engine.blame(self.name, lambda: engine.describe_site(site)):
+            result, moments = _forward(data, gamma, beta, way)
+        return recorded(self, (data, gamma, beta), {"way": way, "moments": moments}, result), moments
+
+
+def _part(packed: Value, begin: int, shape: Shape) -> Value:
+    """An array of a shape out of one that holds several."""
+    return registry["reshape"](registry["slice_axis"](packed, axis=0, begin=begin, end=begin + prod(shape)), shape=shape)
+
+
+@partial(
+    Normalization,
+    grad=(
+        lambda dz, data, gamma: _part(dz, 0, data.shape),
+        lambda dz, data, gamma, way: None if way.fixed else _part(dz, data.size, gamma.shape),
+        lambda dz, data, gamma: _part(dz, data.size + gamma.size, gamma.shape),
+    ),
+    methods=[],
+)
+def normalized(data: Value, gamma: Value, beta: Value, *, way: Way, moments: Value | None = None) -> Value:
+    """`data` less their mean, divided by the root of their variance plus eps, times `gamma` plus `beta`."""
+    return _forward(data, gamma, beta, way)[0]
+
+
+def _second(place: int) -> Any:
+    """The rule of an array of `normalized_back`, whose first part is r P(gamma head): r inverse deviations, P takes mean and slope away."""
+
+    def rule(dz: Value, head: Value, data: Value, gamma: Value, way: Way) -> Value | None:
+        wide, shape = dtypes.promote(data.dtype, dtypes.float32), data.shape
+        axes, others = way.axes(data.ndim), tuple(i for i in range(data.ndim) if i != way.axis)
+        column = tuple(n if i == way.axis else 1 for i, n in enumerate(shape))
+        _, distance, variance = _moments(converted(data, wide), axes)
+        r = registry["rsqrt"](variance + way.eps)
+        normal, head = distance * r, converted(head, wide)
+
+        def mean(x: Value) -> Value:
+            return registry["mean"](x, axis=axes, keepdims=True)
+
+        def taken(x: Value) -> Value:
+            return r * (x - mean(x) - normal * mean(x * normal))
+
+        of_data = _part(dz, 0, shape)
+        of_scale, of_shift = (_part(dz, data.size + i * gamma.size, column) for i in range(2))
+        scale = registry["ones_like"](of_scale) if way.fixed else registry["reshape"](converted(gamma, wide), shape=column)
+        if place == 0:
+            return scale * taken(of_data) + of_scale * normal + of_shift
+        if place == 2:
+            if way.fixed:
+                return None
+            return registry["reshape"](registry["sum"](head * taken(of_data), axis=others), shape=gamma.shape)
+        pull = scale * head
+        bent = of_scale * head - r * (of_data * mean(pull * normal) + pull * mean(of_data * normal))
+        return taken(bent) - r * normal * mean(of_data * taken(pull))
+
+    return rule
+
+
+@launched(grad=tuple(_second(place) for place in range(3)), methods=[])
+def normalized_back(head: Value, data: Value, gamma: Value, *, way: Way, moments: Value | None = None) -> Value:
+    """The gradients of data, scale and shift of `normalized` from that of its result, `head`, one after another in one array.
+
+    Parameters
+    ----------
+    moments : (2, rows), optional
+        Means and variances of the data, where they are known.
+    """
+    wide, device = dtypes.promote(data.dtype, dtypes.float32), data.device
+    plan, per = _plan(data, way, BACK), "element" if way.along else "row"
+    if plan is None:
+        return _back_in_parts(converted(head, wide), converted(data, wide), gamma, way)
+    lines, sizes = plan
+    given = [engine.gathered(converted(head, data.dtype)), engine.gathered(data)]
+    if not way.fixed:
+        given.append(engine.gathered(converted(gamma, wide)))
+    if moments is not None:
+        given.append(moments)
+    result = Value((data.size + 2 * gamma.size,), wide, device)
+    buffers = [device.allocate(result.size * wide.itemsize)]
+    result.place(buffers[0], compact(result.shape))
+    items = sizes[0][0] // sizes[1][0]
+    if way.along:
+        buffers.append(device.allocate(items * 2 * lines.n * wide.itemsize))
+    epsilon = dtypes.to_scalar(way.eps, wide)
+    options = {"per": per, "scaled": not way.fixed, "known": moments is not None}
+    rows.launch("normalization", "back", lines, sizes, buffers, given, data.dtype, [epsilon], **options)
+    if way.along:
+        _add_up(result, Value((items, 2, lines.n), wide, device).place(buffers[1], compact((items, 2, lines.n))), data.size)
+    return result
+
+
+def _add_up(result: Value, parts: Value, start: int) -> None:
+    """Write the sums of `parts` along their first axis to `result`, from `start` on."""
+    device, info, (items, _, n) = parts.device, dtypes.INFO[parts.dtype], parts.shape
+    index = engine.index_type([result.layout, parts.layout], result.size)
+    kernel = engine.kept(
+        (device, "normalization", "totals", parts.dtype, index),
+        lambda: device.kernel(
+            "normalization",
+            f"totals__{parts.dtype}",
+            arguments=("buffer", "buffer", *[index] * 4),
+            step="totals",
+            index=index,
+            storage=info.storage,
+            compute=info.compute,
+            group=device.traits.group,
+            per="element",
+            scaled=False,
+            known=False,
+        ),
+    )
+    kernel(*engine.grid(device.traits, 2 * n, max(1, engine.ROUNDS // items)), result.buffer, parts.buffer, parts.offset, start, items, n)
+
+
+def _back_in_parts(head: Value, data: Value, gamma: Value, way: Way) -> Value:
+    """`normalized_back` by other operators."""
+    axes, others = way.axes(data.ndim), tuple(i for i in range(data.ndim) if i != way.axis)
+    _, distance, variance = _moments(data, axes)
+    inverse = registry["rsqrt"](variance + way.eps)
+    normal = distance * inverse
+    pull = head if way.fixed else head * _along("normalized", "gamma", gamma, way.axis, data.shape)
+    flow, along = (registry["mean"](x, axis=axes, keepdims=True) for x in (pull, pull * normal))
+    gradients = [(pull - flow - normal * along) * inverse, *(registry["sum"](x, axis=others) for x in (head * normal, head))]
+    return registry["concat"](*(registry["reshape"](converted(x, data.dtype), shape=(x.size,)) for x in gradients), dim=0)
+
+
 @composed(numpy=None, methods=[])
 def batch_norm(
     data: Value,
@@ -50,10 +266,16 @@ def batch_norm(
     fix_gamma: bool,
     moving: bool,
     axis: int,
+    traced: bool,
 ) -> list[Value]:
     """`data` less its mean, divided by the root of its variance plus `eps`, times `gamma` (1 with `fix_gamma`) plus `beta`.
 
     Mean and variance are those of all elements with the same position along `axis`, or with `moving` those given.
+
+    Parameters
+    ----------
+    traced : bool
+        Shall gradients flow through mean and variance?
 
     Returns
     -------
@@ -64,6 +286,17 @@ def batch_norm(
     x, shape, dtype = _wide("BatchNorm", data), data.shape, moving_mean.dtype
     arrays = {"gamma": gamma, "beta": beta, "moving_mean": moving_mean, "moving_var": moving_var}
     scale, shift, mean, variance = (_along("BatchNorm", word, value, axis, shape) for word, value in arrays.items())
+    way = Way(axis, False, eps, fix_gamma)
+    if not (moving or traced) and _serves(data, gamma, beta, way):
+        result, moments = normalized.with_moments(data, gamma, beta, way)
+        assert moments is not None
+        return [
+            result,
+            *(
+                converted(registry["reshape"](registry["slice_axis"](moments, axis=0, begin=i, end=i + 1), shape=(shape[axis],)), dtype)
+                for i in range(2)
+            ),
+        ]
     if moving:
         distance = x - mean
     else:
@@ -92,6 +325,9 @@ def LayerNorm(
     """
     axis = normalize_axis("LayerNorm", axis, data.ndim)
     scale, shift = (_along("LayerNorm", word, value, axis, data.shape) for word, value in (("gamma", gamma), ("beta", beta)))
+    way = Way(axis, True, eps)
+    if not output_mean_var and dtypes.category(data.dtype) == "float" and _serves(data, gamma, beta, way):
+        return normalized.with_moments(data, gamma, beta, way)[0]
     return _normalized(_wide("LayerNorm", data), (axis,), scale, shift, eps, data, output_mean_var)
 
 

@@ -373,6 +373,7 @@ def softmax_cross_entropy(data: Array, label: Array) -> Array:
 
 
 ALONG: list[Call] = [(((3, 5),), {}), (((3, 5),), {"axis": 0}), (((2, 3, 4),), {"axis": 1}), (((1,),), {}), (((0, 3),), {}), ((WIDE,), {})]
+BACK: list[Call] = [((shape, shape), attributes) for (shape,), attributes in ALONG]
 
 NETWORKS = [
     *cases(
@@ -385,6 +386,18 @@ NETWORKS = [
         result=floated,
         rounded=24,
         terms=lambda data, axis=-1: spread(data, axis) + abs(log_softmax(data, axis)),
+    ),
+    *cases(
+        "softmax_back",
+        BACK,
+        rounded=8,
+        terms=lambda head, result, axis=-1: (abs(head) + abs(head * result).sum(axis, keepdims=True)) * abs(result),
+    ),
+    *cases(
+        "log_softmax_back",
+        BACK,
+        rounded=24,
+        terms=lambda head, result, axis=-1: abs(head) + np.exp(result) * abs(head).sum(axis, keepdims=True),
     ),
     *[
         Case(

@@ -277,6 +277,7 @@ def size_of_terms(function: Any) -> Any:
 LAYERS = {"numpy": layer_norm, "rounded": 40, "terms": size_of_terms(layer_norm)}
 NORMALIZATION = [
     *cases("LayerNorm", [(((3, 5), (5,), (5,)), {}), (((0, 3), (3,), (3,)), {})], dtypes=FLOATS, **LAYERS),
+    *cases("LayerNorm", [(((2, 3, 70), (70,), (70,)), {}), (((40, 150), (150,), (150,)), {})], dtypes=FLOATS, gradient=False, **LAYERS),
     *cases("LayerNorm", [(((2, 3, 4), (3,), (3,)), {"axis": 1, "eps": 0.1})], dtypes=("float32",), **LAYERS),
     *cases(
         "GroupNorm",
@@ -388,6 +389,7 @@ CASES = [*PATCHES, *CONVOLUTIONS, *POOLING, *NORMALIZATION, *OTHERS]
 # Operators that others are made of.
 ELSEWHERE = {
     "batch_norm": "test_networks.py: it gives several arrays",
+    **dict.fromkeys(("normalized", "normalized_back"), "cases_networks.py and test_derivatives.py, as parts of LayerNorm and BatchNorm"),
     "dropout": "test_networks.py: what it drops is random",
     **dict.fromkeys(("convolve", "convolve_images", "convolve_weights"), "cases_networks.py, as parts of Convolution and Deconvolution"),
     **dict.fromkeys(

@@ -78,7 +78,7 @@ def trained(function: Callable[..., Any]) -> Callable[..., Any]:
 def batch_norm(**attributes: Any) -> Callable[..., Any]:
     def call(x: NDArray, gamma: NDArray, beta: NDArray) -> Any:
         mean, variance = like(x, [0.1, -0.2]), like(x, [1.5, 0.75])
-        return nd.BatchNorm(x, gamma, beta, mean, variance, eps=0.1, output_mean_var=True, **attributes)
+        return nd.BatchNorm(x, gamma, beta, mean, variance, eps=0.1, **{"output_mean_var": True, **attributes})
 
     return call
 
@@ -88,6 +88,9 @@ LAYERS = [
     row("BatchNorm in training", trained(batch_norm(fix_gamma=False)), *NORMED),
     row("BatchNorm in training, fixed", trained(batch_norm()), *NORMED),
     row("BatchNorm by moving averages", trained(batch_norm(fix_gamma=False, use_global_stats=True, axis=-1)), *NORMED),
+    row("BatchNorm of images", trained(batch_norm(fix_gamma=False, output_mean_var=False)), (3, 2, 4, 4), (2,), (2,)),
+    row("BatchNorm of images, fixed", trained(batch_norm(output_mean_var=False)), (3, 2, 4, 4), (2,), (2,)),
+    row("LayerNorm of rows", lambda *arrays: nd.LayerNorm(*arrays, eps=0.1), (3, 5), (5,), (5,)),
     row("LayerNorm", lambda *arrays: nd.LayerNorm(*arrays, axis=0, output_mean_var=True), (3, 2), (3,), (3,)),
     row("GroupNorm", lambda *arrays: nd.GroupNorm(*arrays, num_groups=2, output_mean_var=True), (2, 4, 2), (2,), (2,)),
     row("Dropout", trained(nd.Dropout), (4, 3)),
@@ -287,6 +290,9 @@ PARTS = {
     "Correlation": ["correlation", "correlation_slope"],
     "Dropout": ["dropout"],
     "BatchNorm": ["batch_norm"],
+    "LayerNorm": ["normalized", "normalized_back"],
+    "softmax": ["softmax_back"],
+    "log_softmax": ["log_softmax_back"],
     "linalg_extracttrian": ["packed_triangle"],
     "linalg_maketrian": ["unpacked_triangle"],
     "linalg_potrf": ["cholesky"],

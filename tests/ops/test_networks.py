@@ -10,7 +10,7 @@ from clnd import autograd, nd
 from clnd.opencl.counters import counters
 from clnd.opencl.device import Device
 from clnd.ops import convolution, direct
-from measures import CONTEXTS
+from measures import CONTEXTS, counted
 from ops.cases_networks import along
 
 portability = pytest.mark.portability
@@ -192,6 +192,49 @@ def test_batch_norm_in_training_and_out_of_it(axis, draw, context):
     expected = (x - along(moved[0], axis, 3)) / np.sqrt(along(moved[1], axis, 3) + 0.01) * scale + shift
     np.testing.assert_allclose(result.asnumpy(), expected, rtol=1e-4)
     np.testing.assert_array_equal(mean.asnumpy(), moved[0])
+
+
+@portability
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("shape", [(5, 3, 7, 9), (2, 4, 100), (6, 2, 3)], ids=str)
+def test_batch_norm_moves_the_averages_and_has_gradients_by_kernels_and_by_parts(shape, fixed, draw, context):
+    data, head, n = draw(*shape) + 2, draw(*shape), shape[1]
+    gamma, beta, mean, var = draw(n), draw(n), nd.zeros(n, ctx=context), nd.ones(n, ctx=context)
+    found, moved = [], []
+    for parts in (False, True):
+        arrays = [array.copy() for array in (data, gamma, beta)]
+        averages = mean.copy(), var.copy()
+        for array in arrays:
+            array.attach_grad()
+        with autograd.record():
+            result = nd.BatchNorm(*arrays, *averages, eps=0.01, fix_gamma=fixed, output_mean_var=parts)
+        result = result[0] if parts else result
+        result.backward(head)
+        found.append([result.asnumpy(), *(array.grad.asnumpy() for array in arrays)])
+        moved.append([array.asnumpy() for array in averages])
+    for got, expected in zip(found[0] + moved[0], found[1] + moved[1], strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_layer_is_normalised_by_one_kernel_and_back_by_two(draw):
+    data, gamma, beta, head = draw(300, 70), draw(70), draw(70), draw(300, 70)
+    for array in (data, gamma, beta):
+        array.attach_grad()
+    with counted() as counts:
+        nd.LayerNorm(data, gamma, beta).wait_to_read()
+    assert counts.launches == 1
+    with counted() as counts:
+        with autograd.record():
+            result = nd.LayerNorm(data, gamma, beta)
+        result.backward(head)
+        data.grad.wait_to_read()
+    assert counts.launches == 3
+    with counted() as counts:
+        with autograd.record():
+            result = nd.softmax(data)
+        result.backward(head)
+        data.grad.wait_to_read()
+    assert counts.launches == 2
 
 
 def test_a_fixed_gamma_is_one_and_gets_no_gradient(draw, context):

@@ -24,8 +24,8 @@ from ops.test_derivatives import ROWS, Row
 
 # An operator or two for each template, so that its kernels run forward and, where there is a way, backward.
 VECTORS = (
-    *("sum", "max", "softmax", "cumsum", "dot", "batch_dot", "take", "add_at", "concat", "im2col", "col2im", "Pooling"),
-    *("Convolution", "Deconvolution", "sort", "topk"),
+    *("sum", "max", "softmax", "log_softmax", "cumsum", "dot", "batch_dot", "take", "add_at", "concat", "im2col", "col2im", "Pooling"),
+    *("LayerNorm", "Convolution", "Deconvolution", "sort", "topk"),
 )
 OTHERS = (
     *("prod", "argmax", "counts", "pick", "put", "take_places", "put_places", "arange_like", "boolean_mask"),
@@ -33,9 +33,9 @@ OTHERS = (
     *("fourier", "fft", "ctc_paths", "ctc_flow", "CTCLoss"),
 )
 ELSEWHERE = {"recurrent"}  # test_recurrent.py
-PARTS = {"common", "functions", "keys", "philox"}  # of others
+PARTS = {"common", "functions", "keys", "philox", "rows"}  # of others
 FOR_PROCESSORS = {"convolution", "matmul", "panels", "radix", "unpooling"}  # which the gpu schedule does without
-FACTORIZATIONS = [row for row in ROWS if row.name.startswith("linalg_")]
+SEVERAL = [row for row in ROWS if row.name.startswith(("linalg_", "BatchNorm of images"))]
 
 
 def transposed_dot(x: Any, y: Any, transpose_a: bool) -> Any:
@@ -99,7 +99,7 @@ def test_every_template_as_a_gpu_runs_it(seeded: int, monkeypatch: pytest.Monkey
     used = templates_of(device, monkeypatch)
     with engine.eager(True):  # an operator, a kernel: so that they are few
         check_operators([*VECTORS, *OTHERS], device, generator)
-        for row in FACTORIZATIONS:
+        for row in SEVERAL:
             check_row(row, device, generator)
     for name in ("random_normal", "sample_gamma"):
         np.testing.assert_allclose(numbers(name, device), numbers(name, mx.cpu().device), rtol=1e-5)

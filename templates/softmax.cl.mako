@@ -1,0 +1,69 @@
+## softmax of rows, its logarithm, and what flows back through them. ${keep}: does the result hold the powers until they are divided?
+<%namespace name="common" file="common.cl.mako"/>\
+<%namespace name="rows" file="rows.cl.mako"/>\
+<%
+    T = common.module.vector(compute, lanes)
+    load = lambda name: f"get_{storage}({name}, at)" if lanes == 1 else f"load_{storage}({name} + at, count)"
+    store = lambda value: f"put_{storage}(out, at, {value})" if lanes == 1 else f"store_{storage}(out + at, {value}, count)"
+    given = ["data"] if step in ("softmax", "log_softmax") else ["head", "result"]
+    folding = lambda kind, folded: dict(kind=kind, names=[folded], index=index, compute=compute, lanes=lanes, schedule=schedule, group=group)
+    running = dict(index=index, lanes=lanes, schedule=schedule, group=group)
+    keep = storage == compute
+%>\
+${common.head({storage}, {compute}, fp64)}\
+${common.memory({storage}, index, lanes)}\
+${rows.functions(["max", "sum"] if given == ["data"] else ["sum"], compute, lanes, schedule, group)}\
+
+__kernel void ${name}(
+    __global ${storage} *out,
+% for x in given:
+    __global const ${storage} *${x},
+    const ${index} ${x}_start,
+% endfor
+    ${rows.parameters(index)})
+{
+% for x in given:
+    ${x} += ${x}_start;
+% endfor
+${rows.each_row(index, schedule, group, compute)}\
+% if given == ["data"]:
+<%call expr="rows.fold(**folding('max', 'largest'))">\
+                const ${T} largest_value = ${load("data")};
+</%call>\
+<%call expr="rows.fold(**folding('sum', 'total'))">\
+                const ${T} total_value = exp(${load("data")} - largest);
+% if step == "softmax" and keep:
+                ${store("total_value")};
+% endif
+</%call>\
+% if step == "softmax":
+        const ${compute} scale = 1 / total;
+% else:
+        const ${compute} logarithm = log(total);
+% endif
+<%call expr="rows.each_run(**running)">\
+% if step == "log_softmax":
+                ${store(load("data") + " - largest - logarithm")};
+% elif keep:
+                ${store(load("out") + " * scale")};
+% else:
+                ${store(f"exp({load('data')} - largest) * scale")};
+% endif
+</%call>\
+% elif step == "softmax_back":
+<%call expr="rows.fold(**folding('sum', 'total'))">\
+                const ${T} total_value = ${load("head")} * ${load("result")};
+</%call>\
+<%call expr="rows.each_run(**running)">\
+                ${store(f"({load('head')} - total) * {load('result')}")};
+</%call>\
+% else:
+<%call expr="rows.fold(**folding('sum', 'total'))">\
+                const ${T} total_value = ${load("head")};
+</%call>\
+<%call expr="rows.each_run(**running)">\
+                ${store(f"{load('head')} - exp({load('result')}) * total")};
+</%call>\
+% endif
+    }
+}
