@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .fusion import Fusion
 
 BLOCK = 8  # runs
-STRIP = 32  # runs beside each other whose totals a work-item keeps at hand
+STRIP = 64  # runs beside each other whose totals a work-item keeps at hand
 MAX_PLANS = 4096
 _plans: dict[Any, Plan] = {}
 
@@ -193,8 +193,8 @@ def _segments(traits: Traits, inner: bool, keep: int, length: int) -> int:
     """Into how many parts to divide the folded axes: so that all compute units have work, and no work-item too many rounds."""
     units = traits.compute_units
     if traits.schedule == "cpu":
-        busy = keep if inner else -(-keep // (4 * traits.lanes))
-        part = 16384 if inner else 512
+        busy = keep if inner else -(-keep // (STRIP * traits.lanes))
+        part = 16384 if inner else 8 * BLOCK
         wanted = 4 * units if busy < 2 * units and keep * length >= 65536 else 1
     else:
         busy = keep if inner else -(-keep // traits.group)
@@ -209,8 +209,8 @@ def _grid(traits: Traits, inner: bool, keep: int, length: int, segments: int) ->
         units = keep if inner else -(-keep // traits.lanes)
         part = -(-length // segments)
         rounds = units * (-(-part // traits.lanes) + BLOCK if inner else part + BLOCK)
-        busy = units if inner else -(-units // 4)
-        wanted = min(4 * traits.compute_units, keep * length // 8192, busy)
+        apart = units if inner else -(-units // 4)  # strips narrower than that waste what a row brings to the cache
+        wanted = min(-(-4 * traits.compute_units // segments), keep * length // 8192, apart)
         return (max(1, min(units, max(wanted, -(-rounds // launch.ROUNDS)))), segments), (1, 1)
     group = traits.group
     items = min(keep, 65536) if inner else -(-keep // group)

@@ -136,7 +136,8 @@ class Normalization(Launched):
 
 def _part(packed: Value, begin: int, shape: Shape) -> Value:
     """An array of a shape out of one that holds several."""
-    return registry["reshape"](registry["slice_axis"](packed, axis=0, begin=begin, end=begin + prod(shape)), shape=shape)
+    part: Value = registry["slice_axis"](packed, axis=0, begin=begin, end=begin + prod(shape))
+    return part if part.shape == shape else registry["reshape"](part, shape=shape)
 
 
 @partial(
@@ -284,19 +285,14 @@ def batch_norm(
     """
     axis = normalize_axis("BatchNorm", axis, data.ndim)
     x, shape, dtype = _wide("BatchNorm", data), data.shape, moving_mean.dtype
+    way = Way(axis, False, eps, fix_gamma)
     arrays = {"gamma": gamma, "beta": beta, "moving_mean": moving_mean, "moving_var": moving_var}
     scale, shift, mean, variance = (_along("BatchNorm", word, value, axis, shape) for word, value in arrays.items())
-    way = Way(axis, False, eps, fix_gamma)
     if not (moving or traced) and _serves(data, gamma, beta, way):
         result, moments = normalized.with_moments(data, gamma, beta, way)
         assert moments is not None
-        return [
-            result,
-            *(
-                converted(registry["reshape"](registry["slice_axis"](moments, axis=0, begin=i, end=i + 1), shape=(shape[axis],)), dtype)
-                for i in range(2)
-            ),
-        ]
+        flat = registry["reshape"](moments, shape=(moments.size,))
+        return [result, *(converted(_part(flat, i * shape[axis], (shape[axis],)), dtype) for i in range(2))]
     if moving:
         distance = x - mean
     else:
@@ -324,11 +320,11 @@ def LayerNorm(
     array([[-1., 11.]], dtype=float32)
     """
     axis = normalize_axis("LayerNorm", axis, data.ndim)
-    scale, shift = (_along("LayerNorm", word, value, axis, data.shape) for word, value in (("gamma", gamma), ("beta", beta)))
-    way = Way(axis, True, eps)
-    if not output_mean_var and dtypes.category(data.dtype) == "float" and _serves(data, gamma, beta, way):
+    x, way = _wide("LayerNorm", data), Way(axis, True, eps)
+    if not output_mean_var and gamma.shape == beta.shape == (data.shape[axis],) and _serves(data, gamma, beta, way):
         return normalized.with_moments(data, gamma, beta, way)[0]
-    return _normalized(_wide("LayerNorm", data), (axis,), scale, shift, eps, data, output_mean_var)
+    scale, shift = (_along("LayerNorm", word, value, axis, data.shape) for word, value in (("gamma", gamma), ("beta", beta)))
+    return _normalized(x, (axis,), scale, shift, eps, data, output_mean_var)
 
 
 def _normalized(
