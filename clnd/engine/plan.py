@@ -20,13 +20,13 @@ from clnd.opencl import Call, running
 
 from . import launch, reduce
 from .code import Expression
-from .fusion import ArrayTerm, Cut, Fusion, Member, NumberTerm, Term
-from .layout import Layout, Shape, compact, is_compact
+from .fusion import ArrayTerm, Cut, Fusion, Member, NumberTerm
+from .layout import Shape, compact, is_compact
 from .reduce import Folding
 from .value import How, Operation, Record, Step, Value, add_blame, state
 
 if TYPE_CHECKING:
-    from clnd.opencl import Buffer, Device
+    from clnd.opencl import Device
 
 MAX_DEPTH = 64  # longest chain that may wait; also bounds recursion
 MAX_TOGETHER = 24  # values that are considered for one kernel
@@ -187,7 +187,7 @@ class Launch:
         nodes, codes = survey.nodes, survey.codes
         records = [value.record for value in nodes]
         how = records[0].how  # type: ignore[union-attr]
-        self._device, self._shape = fusion.device, fusion.shape
+        self._device = fusion.device
         self._stored = [codes[id(member.value)] for member in outputs]
         self._sizes = [member.value.size * member.value.dtype.itemsize for member in outputs]
         terms: list[int] = [member.term for member in outputs]
@@ -198,12 +198,8 @@ class Launch:
         numbers = {place: number for number, place in enumerate(place for place, x in operands if type(x) is not Value)}
         self._numbers = [numbers[term.place] for term in fusion.terms if isinstance(term, NumberTerm)]
         self._call: Call | None = None
-        self._prepared: launch.Prepared | None = None
-        if isinstance(how, Folding):
-            self._folding = how, index, terms, places
-            self._terms = [_emptied(term) for term in fusion.terms]
-        else:
-            self._prepared = launch.prepare(fusion, terms, places)
+        self._reduction = reduce.prepare(fusion, index, how, terms, places) if isinstance(how, Folding) else None
+        self._prepared = None if self._reduction else launch.prepare(fusion, terms, places)
         self._asked = [i for i, record in enumerate(records) if record.asked]  # type: ignore[union-attr]
         done = {0, *self._stored}
         waits = any(held and i not in done for i, held in enumerate(survey.held))
@@ -222,12 +218,13 @@ class Launch:
         try:
             allocate = self._device.allocate
             buffers = [allocate(size) for size in self._sizes]
-            if self._prepared is None:
-                nodes[0].place(self._fold(survey, buffers), compact(nodes[0].shape))
-            else:
-                arrays, numbers = survey.arrays, survey.numbers
-                sources = [(arrays[i].buffer, arrays[i].offset + apart) for i, apart in self._arrays]
-                self._prepared.launch(buffers, sources, [numbers[i] for i in self._numbers])
+            arrays, numbers = survey.arrays, survey.numbers
+            sources = [(arrays[i].buffer, arrays[i].offset + apart) for i, apart in self._arrays]
+            given = [numbers[i] for i in self._numbers]
+            if self._prepared is not None:
+                self._prepared.launch(buffers, sources, given)
+            elif self._reduction is not None:
+                nodes[0].place(self._reduction.launch(buffers, sources, given), compact(nodes[0].shape))
         except MXNetError as error:
             add_blame(error, root.op.name, root.line)
             raise
@@ -245,25 +242,6 @@ class Launch:
                 _done(value.record, value)  # type: ignore[arg-type]
         else:
             finish(records)  # type: ignore[arg-type]
-
-    def _fold(self, survey: Survey, buffers: list[Buffer]) -> Buffer:
-        how, index, outputs, places = self._folding
-        arrays, numbers = iter(self._arrays), iter(self._numbers)
-        fusion = Fusion(self._shape, self._device)
-        for term in self._terms:
-            if type(term) is ArrayTerm:
-                i, apart = next(arrays)
-                source, layout = survey.arrays[i], term.layout
-                term = ArrayTerm(source, Layout(layout.shape, layout.strides, source.offset + apart), term.dtype)
-            elif type(term) is NumberTerm:
-                term = NumberTerm(survey.numbers[next(numbers)], term.dtype, term.place)
-            fusion.terms.append(term)
-        return reduce.fold(fusion, index, how, outputs, list(zip(buffers, places, strict=True)))
-
-
-def _emptied(term: Term) -> Any:
-    """A term without its array."""
-    return ArrayTerm(None, term.layout, term.dtype) if isinstance(term, ArrayTerm) else term  # type: ignore[arg-type]
 
 
 def _made(survey: Survey) -> First | Fewer | Launch:

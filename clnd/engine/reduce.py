@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 BLOCK = 8  # runs
 STRIP = 64  # runs beside each other whose totals a work-item keeps at hand
-MAX_PLANS = 4096
-_plans: dict[Any, Plan] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,42 +63,33 @@ class Folding:
     finish: str = "x"
 
 
-class Plan(NamedTuple):
-    """A launch that lacks buffers and numbers alone.
+class Prepared(NamedTuple):
+    """A reduction that lacks buffers and numbers alone.
 
     Attributes
     ----------
-    sizes, tail : tuple of numbers
-        Arguments before the arrays, and at the end.
-    places : tuple of tuples of int
-        For each array where its elements lie.
+    kernel : launch.Prepared
+        The first that it stores is the result.
     nbytes : int
         Of the result.
-    then : Plan or None
+    then : Prepared or None
         What joins the results of segments.
     """
 
-    kernel: Kernel
-    grid: tuple[tuple[int, ...], tuple[int, ...]]
-    sizes: tuple[Any, ...]
-    places: tuple[tuple[int, ...], ...]
-    tail: tuple[int, ...]
+    device: Device
+    kernel: launch.Prepared
     nbytes: int
-    then: Plan | None
+    then: Prepared | None
 
-    def launch(self, device: Device, buffers: Sequence[Buffer | None], numbers: Sequence[Any]) -> Buffer:
-        """Launch with these arrays and numbers; gives the result."""
-        result = device.allocate(self.nbytes)
-        arguments: list[Any] = [result, *self.sizes]
-        for buffer, place in zip(buffers, self.places, strict=True):
-            arguments.append(buffer)
-            arguments += place
-        self.kernel(*self.grid, *arguments, *numbers, *self.tail)
-        return result if self.then is None else self.then.launch(device, [result], ())
+    def launch(self, outputs: Sequence[Buffer], arrays: Sequence[tuple[Buffer | None, int]], numbers: Sequence[Any]) -> Buffer:
+        """Launch with these buffers to store to on the way, arrays and numbers: gives the result, compact over the kept axes."""
+        result = self.device.allocate(self.nbytes)
+        self.kernel.launch([result, *outputs], arrays, numbers)
+        return result if self.then is None else self.then.launch([], [(result, 0)], [])
 
 
-def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], places: list[launch.Place]) -> Buffer:
-    """Launch a reduction.
+def prepare(fusion: Fusion, index: int, how: Folding, outputs: list[int], places: list[Layout]) -> Prepared:
+    """The kernel, or two, of a reduction.
 
     Parameters
     ----------
@@ -111,27 +100,11 @@ def fold(fusion: Fusion, index: int, how: Folding, outputs: list[int], places: l
     how : Folding
     outputs : list of int
         Terms to store on the way.
-    places : list of (Buffer, Layout)
+    places : list of Layout
         Where to store them.
-
-    Returns
-    -------
-    Buffer
-        Compact over the kept axes.
     """
-    device, shape = fusion.device, fusion.shape
-    terms = launch.Terms(fusion, device.traits.lanes)
-    layouts = (*(layout for _, layout in places), *(array.layout for array in terms.arrays))
-    inner, keep, length = _sides(shape, how.axes)
-    segments = _segments(device.traits, inner, keep, length)
-    key = (device, terms.key, index, how, tuple(outputs), shape, layouts, segments)
-    plan = _plans.get(key)
-    if plan is None:
-        if len(_plans) >= MAX_PLANS:
-            _plans.clear()
-        plan = _plans[key] = _plan(fusion, terms, index, how, outputs, layouts, segments, length)
-    buffers = [*(place for place, _ in places), *(array.source.buffer for array in terms.arrays)]
-    return plan.launch(device, buffers, [term.number for term in terms.numbers])
+    inner, keep, length = _sides(fusion.shape, how.axes)
+    return _prepare(fusion, index, how, outputs, places, _segments(fusion.device.traits, inner, keep, length), length)
 
 
 def _sides(shape: Shape, axes: tuple[int, ...]) -> tuple[bool, int, int]:
@@ -142,18 +115,11 @@ def _sides(shape: Shape, axes: tuple[int, ...]) -> tuple[bool, int, int]:
     return last in axes or keep == 1, keep, length
 
 
-def _plan(
-    fusion: Fusion,
-    terms: launch.Terms,
-    index: int,
-    how: Folding,
-    outputs: list[int],
-    layouts: tuple[Layout, ...],
-    segments: int,
-    count: int,
-) -> Plan:
-    """Plan to fold a term in segments; `count` elements make a result in the end."""
+def _prepare(fusion: Fusion, index: int, how: Folding, outputs: list[int], places: list[Layout], segments: int, count: int) -> Prepared:
+    """Fold a term in segments; `count` elements make a result in the end."""
     device, shape = fusion.device, fusion.shape
+    terms = launch.Terms(fusion, device.traits.lanes)
+    layouts = [*places, *(array.layout for array in terms.arrays)]
     inner, keep, length = _sides(shape, how.axes)
     kept = [a for a in range(len(shape)) if a not in how.axes]
     result, finish = (how.result, how.finish) if segments == 1 else (how.common, "x")
@@ -166,27 +132,35 @@ def _plan(
     dims = (len(vectors.sizes) if any(general) else 0, len(steps.sizes))
     key = (device, "reduction", terms.key, index, tuple(outputs), kinds, dims, number, inner, how.name, how.common, result, finish)
     kernel = launch.kept(key, lambda: _kernel(device, terms, index, how, outputs, dtypes, kinds, dims, number, inner, result, finish))
-    rows = (vectors.rows[i] if general[i] else [] for i in range(len(layouts)))
-    return Plan(
-        kernel,
-        _grid(device.traits, inner, keep, length, segments),
-        (keep, length) if finish == "x" else (keep, length, float(count)),
-        tuple((layout.offset, *steps.rows[i], *row) for i, (layout, row) in enumerate(zip(layouts, rows, strict=True))),
-        (*steps.sizes, *(vectors.sizes if dims[0] else ())),
-        segments * keep * result.itemsize,
-        None if segments == 1 else _join(device, (segments, keep), how, count),
-    )
+
+    arguments: list[Any] = [None, keep, length]
+    if finish != "x":
+        arguments.append(float(count))
+    positions = [0]
+    for i, layout in enumerate(layouts):
+        positions.append(len(arguments))
+        arguments += [None, layout.offset, *steps.rows[i]]
+        if general[i]:
+            arguments += vectors.rows[i]
+    numbers = list(range(len(arguments), len(arguments) + len(terms.numbers)))
+    arguments += [None] * len(numbers) + steps.sizes
+    if dims[0]:
+        arguments += vectors.sizes
+    stored = 1 + len(places)
+    grid = _grid(device.traits, inner, keep, length, segments)
+    first = launch.Prepared(kernel, *grid, arguments, positions[:stored], positions[stored:], numbers)
+    then = None if segments == 1 else _join(device, (segments, keep), how, count)
+    return Prepared(device, first, segments * keep * result.itemsize, then)
 
 
-def _join(device: Device, shape: Shape, how: Folding, count: int) -> Plan:
-    """Plan to fold the segments' results."""
+def _join(device: Device, shape: Shape, how: Folding, count: int) -> Prepared:
+    """Fold the segments' results."""
     from .fusion import ArrayTerm, Fusion
     from .value import Value
 
-    fusion, layout = Fusion(shape, device), compact(shape)
-    fusion.terms.append(ArrayTerm(Value(shape, how.common, device), layout, how.common))
-    again = replace(how, axes=(0,))
-    return _plan(fusion, launch.Terms(fusion, device.traits.lanes), 0, again, [], (layout,), 1, count)
+    fusion = Fusion(shape, device)
+    fusion.terms.append(ArrayTerm(Value(shape, how.common, device), compact(shape), how.common))
+    return _prepare(fusion, 0, replace(how, axes=(0,)), [], [], 1, count)
 
 
 def _segments(traits: Traits, inner: bool, keep: int, length: int) -> int:

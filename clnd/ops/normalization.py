@@ -128,8 +128,7 @@ class Normalization(Launched):
 
     def with_moments(self, data: Value, gamma: Value, beta: Value, way: Way) -> tuple[Value, Value | None]:
         """The result, whose gradient need not find the moments again; and these, on no tape."""
-        site = engine.user_site()
-        with engine.blame(self.name, lambda: engine.describe_site(site)):
+        with engine.called(self.name):
             result, moments = _forward(data, gamma, beta, way)
         return recorded(self, (data, gamma, beta), {"way": way, "moments": moments}, result), moments
 

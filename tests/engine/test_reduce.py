@@ -10,7 +10,7 @@ import pytest
 from clnd import engine, nd
 from clnd.engine import Folding, plan, reduce
 from clnd.ops import registry
-from measures import allocated, counted, launches
+from measures import allocated, counted, forget_kernels, launches
 
 pytestmark = pytest.mark.portability
 
@@ -159,6 +159,7 @@ def test_long_axes_are_folded_in_parts(shape, fold):
 @pytest.mark.parametrize(("shape", "axes"), [((40, 37), (1,)), ((40, 37), (0,)), ((40, 37), (0, 1)), ((2, 3, 41), (0, 2))])
 def test_any_number_of_parts_gives_the_fold(segments, shape, axes, monkeypatch):
     monkeypatch.setattr(reduce, "_segments", lambda *given: segments)
+    forget_kernels(monkeypatch)
     x = np.random.default_rng(0).integers(-50, 50, shape).astype(np.float32)  # so that every order gives the same
     y = nd.array(x)
     with counted() as counts:
@@ -170,6 +171,7 @@ def test_any_number_of_parts_gives_the_fold(segments, shape, axes, monkeypatch):
 
 def test_float16_in_parts_is_rounded_once(monkeypatch):
     monkeypatch.setattr(reduce, "_segments", lambda *given: 5)
+    forget_kernels(monkeypatch)
     x = sample((1000,), "float16")
     assert nd.sum(nd.array(x, dtype="float16")).asscalar() == np.float16(x.astype(np.float64).sum())
 
@@ -218,6 +220,7 @@ def test_a_folding_of_ones_own():
     int32 = np.dtype("int32")
     how = Folding("bits", (0,), "a ^ b", "0", int32, int32)
     assembled, index, _ = plan.assemble(x.shape, x.value.device, (x * 3).value)
-    buffer = reduce.fold(assembled, index, how, [], [])
+    prepared = reduce.prepare(assembled, index, how, [], [])
+    buffer = prepared.launch([], [(x.value.buffer, x.value.offset)], [3])
     result = engine.Value((), int32, x.value.device).place(buffer, engine.compact(()))
     assert engine.to_numpy(result) == np.bitwise_xor.reduce(np.arange(1, 60) * 3)
