@@ -90,6 +90,7 @@ def test_times_are_the_devices_own():
         (lambda x, y: nd.sum(x * y, axis=0), 2 * 4 * 600 + 4 * 30, 2 * 600),
         (lambda x, y: nd.max(x, axis=1), 4 * 600 + 4 * 20, 600),
         (lambda x, y: nd.sum(x * y[0], axis=1), 4 * 600 + 4 * 30 + 4 * 20, 2 * 600),
+        (lambda x, y: nd.mean(x * y[0], axis=1), 4 * 600 + 4 * 30 + 4 * 20, 2 * 600),
         (lambda x, y: (x > y).astype("uint8"), 2 * 4 * 600 + 600, None),
     ],
 )

@@ -49,7 +49,7 @@ def _reduction(parameters: Mapping[str, Any], arguments: Sequence[Any]) -> tuple
     out, keep, length = arguments[:3]
     end = len(arguments) - dims
     sizes, counts = arguments[end:], arguments[end - steps : end]
-    nbytes, at = out, 3
+    nbytes, at = out, 4 if parameters["finish"] else 3
     for array in arrays:
         at += 2
         stepped = prod(count for count, stride in zip(counts, arguments[at : at + steps], strict=True) if stride)

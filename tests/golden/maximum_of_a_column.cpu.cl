@@ -36,9 +36,9 @@ void abs_max__float32_1d(
     const int from = min(length, segment * part), to = min(length, from + part);
     const int chunk = ((keep + 7) / 8 + get_global_size(0) - 1) / get_global_size(0) * 8;
     const int begin = get_global_id(0) * chunk, end = begin < keep ? min(keep, begin + chunk) : begin;
-    for (int left = begin; left < end; left += 256) {
-        const int wide = (int)((min((int)256, end - left) + 7) / 8);
-        float8 totals[32];
+    for (int left = begin; left < end; left += 512) {
+        const int wide = (int)((min((int)512, end - left) + 7) / 8);
+        float8 totals[64];
         for (int w = 0; w < wide; w++) {
             totals[w] = (float8)(-INFINITY);
         }
