@@ -28,6 +28,7 @@ from .ndarray import Leaf, NDArray
 
 __all__ = ["Captured", "capture"]
 
+_NONE: Any = ((), {})
 MOST = 16  # captures that one function keeps
 _tracing = threading.RLock()  # one call at a time is watched
 
@@ -159,8 +160,9 @@ class Given:
         self._arguments = arguments
         self._stand_ins: list[tuple[NDArray, NDArray, Value]] = []
         self._numbers: dict[int, int] = {}  # of the arrays, by the ids of the arguments
-        key = self._read(arguments)
-        self.arrays += [array._leaf.gradient for array in self.arrays if array._leaf is not None]
+        key = () if arguments == _NONE else self._read(arguments)
+        if self.arrays:
+            self.arrays += [array._leaf.gradient for array in self.arrays if array._leaf is not None]
         self.key = None if key is None else (key, state.training, current_context())
 
     def _read(self, x: Any) -> Any:
