@@ -28,6 +28,7 @@ from .ndarray import Leaf, NDArray
 
 __all__ = ["Captured", "capture"]
 
+_NONE: Any = ((), {})
 MOST = 16  # captures that one function keeps
 _tracing = threading.RLock()  # one call at a time is watched
 
@@ -158,21 +159,22 @@ class Given:
         self.arrays: list[NDArray] = []
         self._arguments = arguments
         self._stand_ins: list[tuple[NDArray, NDArray, Value]] = []
-        self._filled: dict[int, NDArray] = {}
-        key = self._read(arguments)
-        self.arrays += [array._leaf.gradient for array in self.arrays if array._leaf is not None]
+        self._numbers: dict[int, int] = {}  # of the arrays, by the ids of the arguments
+        key = () if arguments == _NONE else self._read(arguments)
+        if self.arrays:
+            self.arrays += [array._leaf.gradient for array in self.arrays if array._leaf is not None]
         self.key = None if key is None else (key, state.training, current_context())
 
     def _read(self, x: Any) -> Any:
         if isinstance(x, NDArray):
-            if id(x) not in self._filled:
-                self._filled[id(x)] = self._array(x)
-                self.arrays.append(self._filled[id(x)])
-            array = self._filled[id(x)]
-            number = next(i for i, known in enumerate(self.arrays) if known is array)
+            number = self._numbers.get(id(x))
+            if number is None:
+                number = self._numbers[id(x)] = len(self.arrays)
+                self.arrays.append(self._array(x))
+            array = self.arrays[number]
             value = array._own
             leaf = None if array._leaf is None else array._leaf.req
-            return number, value.layout, value.dtype, value.device, array.context, leaf
+            return number, value.shape, value.strides, value.offset, value.dtype, value.device, array._context, leaf
         if isinstance(x, (list, tuple)):
             parts = [self._read(y) for y in x]
             return None if None in parts else (type(x), *parts)
@@ -200,7 +202,7 @@ class Given:
 
         def fill(x: Any) -> Any:
             if isinstance(x, NDArray):
-                return self._filled[id(x)]
+                return self.arrays[self._numbers[id(x)]]
             if isinstance(x, (list, tuple)):
                 parts = [fill(y) for y in x]
                 return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)

@@ -4,7 +4,7 @@ from .code import Expression, cast
 from .launch import MARGIN, ROUNDS, check_dtype, grid, index_type, kept
 from .layout import Layout, compact, is_compact
 from .plan import copied, defer, evaluate, gathered, launch_due, lock, ready
-from .recipe import Recipe, recipe
+from .recipe import BoundRecipe, Recipe, recipe
 from .reduce import Folding
 from .transfer import Slot, from_numpy, held_alone, mapped, reads, to_numpy, write_region
 from .value import Record, Step, Value, called, describe_site, eager, next_order, operations, state, user_site
@@ -13,6 +13,7 @@ from .work import work
 __all__ = [
     "MARGIN",
     "ROUNDS",
+    "BoundRecipe",
     "Expression",
     "Folding",
     "Layout",

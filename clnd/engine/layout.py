@@ -38,7 +38,8 @@ def compact(shape: Shape) -> Layout:
 
 def is_compact(layout: Layout) -> bool:
     """Do the elements lie one after another, in order?"""
-    return all(n == 1 or s == step for n, s, step in zip(layout.shape, layout.strides, row_major(layout.shape), strict=True))
+    steps = row_major(layout.shape)
+    return layout.strides == steps or all(n == 1 or s == step for n, s, step in zip(layout.shape, layout.strides, steps, strict=True))
 
 
 def broadcast(layout: Layout, shape: Shape) -> Layout:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from clnd.opencl import Bound
 
 from .fusion import ArrayTerm, Cut, Fusion
 from .launch import Prepared, Terms, prepare
@@ -27,13 +30,20 @@ class Recipe:
     results : sequence of Value
         What waits. The recipe refers to none of these.
 
+    Attributes
+    ----------
+    numbers : list of scalars
+        Those in it, in the order of the kernel's arguments.
+    sizes : dict
+        The launches for arrays of each size; one dict for all recipes that differ in numbers alone.
+
     Raises
     ------
     Cut
         Where one kernel does not do.
     """
 
-    __slots__ = ("_arrays", "_device", "_numbers", "_outputs", "_sizes", "_terms")
+    __slots__ = ("_arrays", "_device", "_outputs", "_terms", "numbers", "sizes")
 
     def __init__(self, inputs: Sequence[Value], results: Sequence[Value]) -> None:
         first = results[0]
@@ -42,25 +52,73 @@ class Recipe:
         terms = Terms(fusion, first.device.traits.lanes)
         numbers = {id(value.buffer): i for i, value in enumerate(inputs)}
         self._arrays = [numbers[id(term.source.buffer)] for term in terms.arrays]
-        self._numbers = [term.number for term in terms.numbers]
+        self.numbers = [term.number for term in terms.numbers]
         self._device = first.device
         self._terms = [ArrayTerm(None, term.layout, term.dtype) if type(term) is ArrayTerm else term for term in fusion.terms]  # type: ignore[arg-type]
-        self._sizes = _sizes.setdefault((first.device, terms.key, tuple(self._outputs)), {})
+        self.sizes = _sizes.setdefault((first.device, terms.key, tuple(self._outputs)), {})
+
+    def bound(self, size: int) -> BoundRecipe:
+        """The recipe for arrays of `size` elements that are the same at most launches, and begin where their buffers do."""
+        prepared, count = self._of_size(size), len(self._outputs)
+        places = [*enumerate(prepared.outputs), *((count + i, at) for i, at in zip(self._arrays, prepared.arrays, strict=True))]
+        return BoundRecipe(self, prepared, places)
 
     def launch(self, size: int, outputs: Sequence[Buffer], arrays: Sequence[tuple[Buffer | None, int]]) -> None:
         """Launch for arrays of `size` elements: into these buffers, from these and where in them elements begin, below `MARGIN`."""
-        prepared = self._sizes.get(size)
-        if prepared is None:
-            if len(self._sizes) >= MOST:
-                self._sizes.clear()
-            prepared = self._sizes[size] = self._prepared(size)
-        prepared.launch(outputs, [arrays[i] for i in self._arrays], self._numbers)
+        self._of_size(size).launch(outputs, [arrays[i] for i in self._arrays], self.numbers)
 
-    def _prepared(self, size: int) -> Prepared:
-        layout = compact((size,))
-        fusion = Fusion((size,), self._device)
-        fusion.terms = [ArrayTerm(term.source, layout, term.dtype) if type(term) is ArrayTerm else term for term in self._terms]
-        return prepare(fusion, self._outputs, [layout] * len(self._outputs))
+    def _of_size(self, size: int) -> Prepared:
+        prepared = self.sizes.get(size)
+        if prepared is None:
+            layout = compact((size,))
+            fusion = Fusion((size,), self._device)
+            fusion.terms = [ArrayTerm(term.source, layout, term.dtype) if type(term) is ArrayTerm else term for term in self._terms]
+            if len(self.sizes) >= MOST:
+                self.sizes.clear()
+            prepared = self.sizes[size] = prepare(fusion, self._outputs, [layout] * len(self._outputs))
+        return prepared
+
+
+class BoundRecipe:
+    """A recipe with a kernel of its own, whose arguments are set when they change. It is not for where somebody listens to the devices."""
+
+    __slots__ = ("_bound", "_buffers", "_numbers", "_places", "_positions", "_recipe")
+
+    def __init__(self, recipe: Recipe, prepared: Prepared, places: list[tuple[int, int]]) -> None:
+        self._recipe, self._places, self._positions = recipe, places, prepared.numbers
+        self._bound = Bound(prepared.kernel, prepared.global_size, prepared.local_size, ())
+        for position, argument in enumerate(prepared.arguments):
+            if argument is not None:
+                self._bound.set(position, argument)
+        self._buffers: list[Any] = [_nothing] * len(places)  # by weak references: whether others hold one is counted
+        self._numbers: list[Any] = [None] * len(prepared.numbers)
+        self._renew(recipe)
+
+    def launch(self, recipe: Recipe, buffers: Sequence[Any]) -> bool:
+        """Launch with buffers to store to, and then those of the inputs. False if it differs from the first recipe by more than numbers."""
+        if recipe is not self._recipe:
+            if recipe.sizes is not self._recipe.sizes:
+                return False
+            self._renew(recipe)
+        known = self._buffers
+        for number, (i, position) in enumerate(self._places):
+            buffer = buffers[i]
+            if known[number]() is not buffer:
+                known[number] = weakref.ref(buffer)
+                self._bound.set(position, buffer)
+        self._bound.launch()
+        return True
+
+    def _renew(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        for i, (position, number) in enumerate(zip(self._positions, recipe.numbers, strict=True)):
+            if number != self._numbers[i] or number == 0:  # which has a sign
+                self._numbers[i] = number
+                self._bound.set(position, number)
+
+
+def _nothing() -> None:
+    """Stands for a weak reference to nothing."""
 
 
 def recipe(inputs: Sequence[Value], results: Sequence[Value]) -> Recipe | None:

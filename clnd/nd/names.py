@@ -94,6 +94,7 @@ HIDDEN = {
     "packed_triangle",
     "unpacked_triangle",
     "cut",
+    "recurrent_layer",
     "with_gradient",
     "turned_sequences",
     "ctc_flow",

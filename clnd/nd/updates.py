@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +15,7 @@ from clnd.engine import state
 from clnd.engine.layout import compact, row_major
 from clnd.errors import DTypeError, ShapeError
 from clnd.ndarray import NDArray
+from clnd.opencl import Device
 from clnd.ops import registry, updates
 from clnd.ops.declare import whole_number
 from clnd.ops.updates import Rule, Updated, arrays_of, attributes_of, mixed
@@ -53,12 +56,17 @@ def _update(name: str, rule: Rule, doc: str | None = None, like: str | None = No
     """The function for one weight: arrays and attributes by position or name; the result has the dtype of `like`, or the first array."""
     arrays, attributes = arrays_of(rule), attributes_of(rule)
     count, first = len(arrays), like or arrays[0]
+    again: dict[int, _Again] = {}  # by the ids of weights
 
     def function(*args: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> Any:
         called = function.__name__
+        known = again.get(id(out))
+        if known is not None and known.take(called, args, kwargs):
+            return out
         step = None if len(args) != count else _step(called, rule, args, kwargs, first, out)
         if step is not None:
             step.take(called)
+            again[id(out)] = _Again(rule, first, step, kwargs, weakref.ref(out, partial(_forget, again, id(out))))
             return out
         given = _bound(called, arrays, attributes, args, kwargs)
         handles = [given.pop(array) for array in arrays]
@@ -184,6 +192,70 @@ class _Step(NamedTuple):
         for handle, buffer in new:
             own = handle._own
             handle.replace(engine.Value(own.shape, own.dtype, own.device).place(buffer, compact(own.shape)))
+
+
+class _Again:
+    """A step that was taken, to be taken again: the arrays are the same, and nobody else holds what is written."""
+
+    def __init__(self, rule: Rule, like: str, step: _Step, attrs: dict[str, Any], out: weakref.ref[NDArray]) -> None:
+        self._rule, self._like, self._kernel, self._attrs = rule, like, step.kernel, attrs
+        self._handles = [weakref.ref(handle) for handle in step.handles]
+        self._out, self._states = out, step.kernel.states
+        own = step.targets[0]._own
+        self._strides, self._size, self._device = own.strides, own.size, own.device
+        self._kinds = tuple(handle._own.dtype for handle in step.handles)
+        self._bound: engine.BoundRecipe | None = None  # made the second time
+
+    def take(self, name: str, handles: Sequence[NDArray], attrs: dict[str, Any]) -> bool:
+        """Launch it; False, and nothing done, if something is not as it was."""
+        if state.tracer is not None or state.eager or Device.listeners:
+            return False
+        with engine.lock, engine.called(name):
+            return self._lies_alike(handles) and self._computes(name, attrs) and self._launched(handles)
+
+    def _lies_alike(self, handles: Sequence[NDArray]) -> bool:
+        if len(handles) != len(self._handles):
+            return False
+        strides = self._strides
+        for known, handle in zip(self._handles, handles):
+            if known() is not handle or handle._base is not None or handle._own.strides != strides or handle._own.offset:
+                return False
+        out: Any = self._out()
+        return out._base is None and out._own.strides == strides and not out._own.offset
+
+    def _computes(self, name: str, attrs: dict[str, Any]) -> bool:
+        if attrs != self._attrs:
+            if not all(isinstance(x, NUMBERS) for x in attrs.values()):
+                return False
+            try:
+                kernel = updates.kernel_for(name, self._rule, self._device, self._kinds, tuple(attrs.items()), self._like)
+            except TypeError:  # of an attribute that there is not, or that must be given
+                return False
+            if kernel is None or kernel.states != self._states:
+                return False
+            self._kernel, self._attrs = kernel, attrs
+        return True
+
+    def _launched(self, handles: Sequence[NDArray]) -> bool:
+        out: Any = self._out()  # which the caller holds
+        if not engine.held_alone(engine.Slot(out._own)):
+            return False
+        for i in self._states:
+            if not engine.held_alone(engine.Slot(handles[i]._own)):
+                return False
+        if self._bound is None:
+            self._bound = self._kernel.recipe.bound(self._size)
+        buffers = [out._own.buffer, *[handles[i]._own.buffer for i in self._states], *[handle._own.buffer for handle in handles]]
+        if not self._bound.launch(self._kernel.recipe, buffers):
+            return False
+        out._own.record = None  # what they were computed from is not what they hold now
+        for i in self._states:
+            handles[i]._own.record = None
+        return True
+
+
+def _forget(again: dict[int, _Again], key: int, out: weakref.ref[NDArray]) -> None:
+    again.pop(key, None)
 
 
 def _step(name: str, rule: Rule, handles: Sequence[Any], attrs: dict[str, Any], like: str, out: Any) -> _Step | None:

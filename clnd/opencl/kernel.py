@@ -134,7 +134,7 @@ class Bound:
         The operator call that it is a part of, and what it said of the launch.
     """
 
-    __slots__ = ("_arguments", "_call", "_cl", "_global_size", "_kernel", "_local_size", "_operations", "_types")
+    __slots__ = ("_arguments", "_call", "_cl", "_global_size", "_kernel", "_local_size", "_operations", "_set_bytes", "_types")
 
     def __init__(
         self,
@@ -150,13 +150,17 @@ class Bound:
         assert kernel.arguments is not None
         self._cl = despite_cache(lambda: cl.Kernel(kernel.program, kernel.name))
         self._types = [_TYPES[kind] for kind in kernel.arguments]
+        self._set_bytes = getattr(self._cl, "_set_arg_buf", self._cl.set_arg)  # the short way there, which tries nothing else first
         self._kernel, self._global_size, self._local_size = kernel, global_size, local_size
         self._arguments, self._call, self._operations = arguments, call, operations
 
     def set(self, position: int, argument: Any) -> None:
         """Bind an argument: a Buffer, or a Python number for a scalar."""
         kind = self._types[position]
-        self._cl.set_arg(position, argument.cl if kind is None else kind(argument))
+        if kind is None:
+            self._cl.set_arg(position, argument.cl)
+        else:
+            self._set_bytes(position, kind(argument).tobytes())
 
     def launch(self) -> None:
         """Launch with the arguments that are bound.

@@ -28,7 +28,9 @@ from .shape import reshape
 GATES = {"rnn_relu": 1, "rnn_tanh": 1, "lstm": 4, "gru": 3}
 KEPT = {"lstm": 4, "gru": 4}  # numbers for each element of a state that the way back reads
 SUMS = 16  # of a tile of the forward kernel
-DIVISIBLE = 1 << 19  # products of one step that are worth a launch for it, where there are fewer rows than compute units
+DIVISIBLE = 1 << 19  # products of one step that are worth a launch for it, where rows alone do not divide the work well
+NEAR = 1 << 19  # weights that a compute unit's caches hold
+MOST_ROUNDS = 4 * engine.ROUNDS  # of a work-item; a round of these loops is one of the driver's, not a run of lanes
 
 States = tuple[Value, ...]  # h, and for an LSTM c
 Cell = Callable[[Value, States], States]  # from what the input gives at a time, and the states before, to the states
@@ -150,7 +152,7 @@ class Layer(Operator):
         cells = _room(states.shape, given) if mode == "lstm" else states
         kept = _room((times, batch, KEPT[mode], size), given) if keep and mode in KEPT else states
         with engine.called("RNN"):
-            plan = _plan("forward", device, wide, mode, lengths is not None, times, batch, size)
+            plan = _plan("forward", device, wide, mode, lengths is not None, (times, batch, size), [given, bias, *first])
             firsts = [argument for x in (first[0], first[-1]) for argument in (x.buffer, x.offset)]
             read = (given.buffer, given.offset, plan.weights(device, wide, hidden), bias.buffer, bias.offset, *firsts)
             fixed = (states.buffer, cells.buffer, kept.buffer, *read, int(keep), *_mask(lengths, states))
@@ -209,7 +211,7 @@ def _way_back(
     ends = [engine.copied(arrived(number, (batch, size))) for number in range(1, len(first) + 1)]
     d_given = _room(given.shape, given)
     d_hidden = _room(given.shape, given) if mode == "gru" else d_given
-    plan = _plan("backward", device, wide, mode, lengths is not None, times, batch, size)
+    plan = _plan("backward", device, wide, mode, lengths is not None, (times, batch, size), [d_output])
     weights = plan.weights(device, wide, engine.ready(hidden))
     gradients = (d_given.buffer, d_hidden.buffer, ends[0].buffer, ends[-1].buffer, d_output.buffer, d_output.offset)
     fixed = (*gradients, states.buffer, cells.buffer, kept.buffer, weights, *_mask(lengths, states))
@@ -284,10 +286,12 @@ class Plan(NamedTuple):
             self.kernel(self.grid, self.group, *arguments, begin, min(steps, begin + self.steps), self.shares)
 
 
-def _plan(form: str, device: Any, dtype: Any, mode: str, masked: bool, times: int, batch: int, size: int) -> Plan:
+def _plan(form: str, device: Any, dtype: Any, mode: str, masked: bool, shape: Shape, read: Sequence[Value] = ()) -> Plan:
+    """How a way through `shape`, (time, batch, size), is gone, for the arrays that are `read`."""
+    times, batch, size = shape
     engine.check_dtype(dtype, device, "RNN")
     traits, gates = device.traits, GATES[mode]
-    index = engine.index_type([], (times + 1) * batch * size * 4)
+    index = engine.index_type([x.layout for x in read], max((times + 1) * batch, size + 128) * size * 4)
     lanes, (rows, columns) = (lanes_of(device, dtype), sides(device)) if traits.schedule == "cpu" else (1, (1, 1))
     forward = form == "forward"
     if forward:
@@ -313,13 +317,34 @@ def _plan(form: str, device: Any, dtype: Any, mode: str, masked: bool, times: in
     if traits.schedule == "gpu":
         return Plan(kernel, *engine.grid(traits, batch * size), None, forward, 1, 1)
     width = lanes if forward else lanes * columns
-    blocks, panels = -(-batch // rows), -(-size // width)
-    shares = min(blocks, traits.compute_units)
-    across = min(panels, traits.compute_units // shares) if batch * size * size * gates >= DIVISIBLE else 1
-    each = (size if forward else size * gates) // 4 + 8 + rows * columns  # of a tile; and the rest of a row goes element by element
-    rounds = -(-blocks // shares) * (-(-panels // across) * each + 16 * rows * lanes)
-    steps = 1 if across > 1 else max(1, 4 * engine.ROUNDS // rounds)
+    tile = (size if forward else size * gates) // 4 + 8 + rows * columns  # rounds
+    shares, across, steps = _work(
+        traits.compute_units, -(-batch // rows), -(-size // width), batch, gates * size * size, tile, rows * lanes
+    )
     return Plan(kernel, (shares * across,), (1,), width, forward, steps, shares)
+
+
+def _work(units: int, blocks: int, panels: int, batch: int, weights: int, tile: int, elements: int) -> tuple[int, int, int]:
+    """Among how many work-items the blocks of rows are divided, and the panels of columns; and how many steps a launch takes.
+
+    Parameters
+    ----------
+    weights : int
+        How many there are.
+    tile, elements : int
+        Rounds for a tile, and its elements, which the last panel may take one by one.
+    """
+    shares, across = min(blocks, units), 1
+    if batch * weights >= DIVISIBLE:
+        shares = shares if weights <= NEAR else 1  # what is not near is read by one work-item for all rows
+        across = min(panels, units // shares)
+
+    def rounds() -> int:
+        return -(-blocks // shares) * (-(-panels // across) * tile + 16 * elements)
+
+    while rounds() > MOST_ROUNDS and (across < panels or shares < blocks):
+        shares, across = (shares, min(panels, 2 * across)) if across < panels else (min(blocks, 2 * shares), across)
+    return shares, across, 1 if across > 1 else max(1, MOST_ROUNDS // rounds())
 
 
 def _unpacked(

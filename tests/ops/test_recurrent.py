@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from clnd import autograd, engine, nd
 from clnd.ndarray import NDArray
 from clnd.ops import registry
 from clnd.ops.parts import unstacked
-from clnd.ops.recurrent import _plan
+from clnd.ops.recurrent import MOST_ROUNDS, _plan, _work
 from measures import CONTEXTS, allocated, launches
 from ops.gradients import check_gradients
 from ops.test_schedules import forced
@@ -227,10 +228,13 @@ def drawn_layer(generator, mode, times, batch, size):
     return [generator.uniform(-1, 1, shape) / (1 + (len(shape) == 2) * size**0.5) for shape in shapes]
 
 
-@pytest.mark.portability
 @pytest.mark.parametrize(
     ("schedule", "lengths", "backwards"),
-    [(("cpu", 4), None, True), (("cpu", 16), [3, 0, 1, 2, 3, 3, 2], False), (("gpu", 1), [3, 0, 1, 2, 3, 3, 2], True)],
+    [
+        pytest.param(("cpu", 4), None, True, marks=pytest.mark.portability),
+        pytest.param(("gpu", 1), [3, 0, 1, 2, 3, 3, 2], True, marks=pytest.mark.portability),
+        (("cpu", 16), [3, 0, 1, 2, 3, 3, 2], False),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("mode", GATES)
@@ -249,12 +253,21 @@ def test_columns_of_a_few_rows_are_divided_and_give_the_same_bits(generator):
     several.traits = dataclasses.replace(several.traits, compute_units=3)
     alone = forced("cpu", 8)
     alone.traits = dataclasses.replace(alone.traits, compute_units=1)
-    assert _plan("forward", several, np.dtype(np.float32), "lstm", False, 3, 1, size).grid == (3,)
+    assert _plan("forward", several, np.dtype(np.float32), "lstm", False, (3, 1, size)).grid == (3,)
     (got, got_back, _), (expected, expected_back, _) = (layer_on(device, "lstm", arrays, None, False) for device in (several, alone))
     for one, other in zip(got, expected, strict=True):
         np.testing.assert_array_equal(one, other)
     for one, other in zip(got_back, expected_back, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_no_work_item_takes_too_many_rounds():
+    for units, blocks, panels, weights, tile in itertools.product((1, 2, 64), (1, 8, 300), (1, 13, 400), (1000, 1 << 24), (20, 4000)):
+        shares, across, steps = _work(units, blocks, panels, 4 * blocks, weights, tile, 64)
+        rounds = steps * -(-blocks // shares) * (-(-panels // across) * tile + 16 * 64)
+        assert 1 <= shares <= blocks and 1 <= across <= panels
+        assert steps == 1 or across == 1  # where the columns are divided, a step waits for the whole one before
+        assert rounds <= MOST_ROUNDS
 
 
 def test_a_long_sequence_is_a_few_launches_and_the_same_bits_as_its_halves(generator):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -302,6 +303,43 @@ def test_the_same_bits_wherever_arrays_lie():
     other = whole()
     np.testing.assert_array_equal(nd.adam_update(*other, lr=0.1).asnumpy(), out.asnumpy())
     np.testing.assert_array_equal(arrays[0].asnumpy(), given[0])
+
+
+def test_a_step_taken_again_follows_what_has_changed():
+    arrays, others = ([nd.array(drawn(i, 3, 5)) for i in range(4)] for _ in range(2))
+    holders = []
+    for t in range(12):
+        attributes = {"lr": 0.1 / (1 + t // 2), **({"clip_gradient": CLIP} if t > 6 else {})}
+        if t == 3:
+            arrays[1], others[1] = (nd.array(drawn(7, 3, 5)) for _ in range(2))  # another array
+        if t == 4:
+            holders.append((arrays[2].detach(), arrays[2].asnumpy()))  # somebody holds a state
+        if t == 5:
+            arrays[0].attach_grad()
+        if t == 8:
+            arrays[3][:] = nd.array(drawn(8, 3, 5)) ** 2
+            others[3][:] = nd.array(drawn(8, 3, 5)) ** 2
+        if t == 9:
+            arrays[1] = nd.array(np.ascontiguousarray(others[1].asnumpy().T)).T  # the same elements, laid out another way
+        nd.adam_update(*arrays, out=arrays[0], **attributes)
+        others[0] = nd.adam_update(*others, **attributes)
+        for one, other in zip(arrays, others, strict=True):
+            np.testing.assert_array_equal(one.asnumpy(), other.asnumpy())
+    for alias, before in holders:
+        np.testing.assert_array_equal(alias.asnumpy(), before)
+    with pytest.raises(DTypeError, match="no attribute rate"):
+        nd.adam_update(*arrays, out=arrays[0], lr=0.1, rate=1)
+    with pytest.raises(DTypeError, match="lr"):
+        nd.adam_update(*arrays, out=arrays[0])
+
+
+def test_steps_keep_no_arrays():
+    weight, grad = nd.ones(100), nd.ones(100)
+    for _ in range(3):
+        nd.sgd_update(weight, grad, lr=0.1, out=weight)
+    gone = [weakref.ref(x) for x in (weight, weight.value.buffer, grad.value.buffer)]
+    del weight, grad
+    assert [x() for x in gone] == [None] * 3
 
 
 def test_an_array_may_be_given_twice():
