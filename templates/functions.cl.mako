@@ -51,6 +51,14 @@
         """A constant of an element's type."""
         return f"{value}f" if element == "float" else f"{value}"
 
+    def some_lane(far, lanes):
+        """Is a comparison true for any lane? PoCL's `any` goes through them."""
+        if lanes == 1:
+            return far
+        flags = f"convert_char{lanes}({far})"
+        kind, parts = {2: ("ushort", [""]), 4: ("uint", [""]), 8: ("ulong", [""]), 16: ("ulong2", [".x", ".y"])}[lanes]
+        return f"({' | '.join(f'as_{kind}({flags}){part}' for part in parts)}) != 0"
+
     def polynomial(x, coefficients, element, fused=None):
         """Horner's scheme; the coefficients stand in one text, the constant term first. `fused`: the type to multiply and add in at once."""
         *lower, text = [f"({fused})({number(each, element)})" if fused else number(each, element) for each in coefficients.split()]
@@ -119,10 +127,10 @@ inline ${T} remainder_${T}(${T} x, ${T} y)
     const ${T} size = fabs(y);
     ${T} rest = fabs(x);
     const ${I} none = (rest < INFINITY) == 0 | (size > 0) == 0, far = (rest / size >= 0x1p19f) & (none == 0);
-    if (${"far" if lanes == 1 else "any(far)"}) {
+    if (${some_lane("far", lanes)}) {
         // From the highest bits of the quotient on, 19 of them a step, three steps a round.
         ${I} power = ilogb(far ? rest : (${T})(1)) - ilogb(far ? size : (${T})(1)) - 18;
-        while (${"power > 0" if lanes == 1 else "any(power > 0)"}) {
+        while (${some_lane("power > 0", lanes)}) {
 % for _ in range(3):
             rest = power > 0 ? remainder_near_${T}(rest, ldexp(size, max(power, 0))) : rest;
             power -= 19;
@@ -160,7 +168,7 @@ inline ${T} ${name}_${T}(${T} x, ${T} y) { return ${given}(x, y); }
 ## functions contract, so that their polynomials take half of the operations; no result hangs on it. Doubles take the built-ins.
 
 ## What becomes of lanes that are far out, all at once: few vectors have one.
-<%def name="where_any(far, lanes)">if (${far if lanes == 1 else f"any({far})"})</%def>
+<%def name="where_any(far, lanes)">if (${some_lane(far, lanes)})</%def>
 
 <%def name="rise(T, element, lanes)">\
 % if element == "float":
@@ -396,7 +404,7 @@ inline ${T} quarter_turns_${T}(${T} x, ${S} *quarter)
 % if lanes == 1:
     if (far) r = x < INFINITY ? quarter_turns_far_${element}(x, quarter) : NAN;
 % else:
-    if (any(far))
+    if (${some_lane("far", lanes)})
         for (int lane = 0; lane < ${lanes}; lane++) {
             const ${element} one = ((${element} *)&x)[lane];
             if (((${signed} *)&far)[lane])

@@ -38,7 +38,7 @@ inline float8 exp_float8(float8 x)
     const float8 rise = rise_float8(x, &turns);
     float8 y = as_float8(as_uint8(1 + rise) + (turns << 23));
     const int8 far = (fabs(x) <= 87.0f) == 0; // or not a number
-    if (any(far)) { // denormals, overflow
+    if ((as_ulong(convert_char8(far))) != 0) { // denormals, overflow
         float8 near = x > 89.0f ? (float8)(89.0f) : x;
         near = near < -104.0f ? (float8)(-104.0f) : near;
         const float8 again = rise_float8(near, &turns);
