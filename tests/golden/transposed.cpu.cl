@@ -87,7 +87,8 @@ inline void load_tile_float(__global const float *p, int stride, int count, int 
     tile[7] = r7;
 }
 
-__kernel void add__float32_2d(
+__kernel __attribute__((vec_type_hint(float8)))
+void add__float32_2d(
     __global float *z0_data,
     const int z0_start,
     const int z0_v0,
