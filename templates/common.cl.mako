@@ -48,6 +48,7 @@ inline float${n} round_half_double${n}(double${n} x)
 </%def>
 
 ## Loads and stores of up to ${lanes} elements. A short run goes through the same vector, so that the code between sees one type.
+## What is indexed by lane is a variable of its own here and below: a vector that is indexed anywhere lies in memory everywhere.
 <%def name="memory(storages, index, lanes)">\
 % for storage in sorted(storages):
 <%
@@ -77,7 +78,10 @@ inline ${v} load_half(__global const half *p, int count)
 inline void store_half(__global half *p, ${v} v, int count)
 {
     if (count >= ${lanes}) vstore_half${lanes}_rte(v, 0, p);
-    else for (int lane = 0; lane < count; lane++) vstore_half_rte(((float *)&v)[lane], lane, p);
+    else {
+        const ${v} part = v;
+        for (int lane = 0; lane < count; lane++) vstore_half_rte(((const float *)&part)[lane], lane, p);
+    }
 }
 % else:
 // A vector at any element's address, aligned or not.
@@ -94,11 +98,57 @@ inline ${v} load_${storage}(__global const ${storage} *p, int count)
 inline void store_${storage}(__global ${storage} *p, ${v} v, int count)
 {
     if (count >= ${lanes}) *(__global ${v}_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((${storage} *)&v)[lane];
+    else {
+        const ${v} part = v;
+        for (int lane = 0; lane < count; lane++) p[lane] = ((const ${storage} *)&part)[lane];
+    }
 }
 % endif
 % endif
 % endfor
+</%def>
+
+## A tile of ${lanes} by ${lanes} elements, vectors `stride` elements apart, with rows and columns exchanged; `count` vectors of `height` elements are there.
+<%def name="tiles(storage, index, lanes)">\
+<%
+    v = vector(storage, lanes)
+    size = {"char": 1, "uchar": 1, "ushort": 2, "int": 4, "uint": 4, "float": 4, "long": 8, "ulong": 8, "double": 8}[storage]
+    mask = vector({1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}[size], lanes)
+    # Of a pair of vectors `step` apart: what becomes of the first one, and of the second one.
+    first = lambda step: ", ".join(str(i - step + lanes if i & step else i) for i in range(lanes))
+    second = lambda step: ", ".join(str(i + lanes if i & step else i + step) for i in range(lanes))
+%>\
+// Drivers make calls of shuffle2.
+#ifdef __clang__
+#define pick_${storage}(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define pick_${storage}(x, y, ...) shuffle2(x, y, (${mask})(__VA_ARGS__))
+#endif
+inline void load_tile_${storage}(__global const ${storage} *p, ${index} stride, int count, int height, ${v} *tile)
+{
+    if (count < ${lanes} || height < ${lanes}) {
+        for (int line = 0; line < height; line++) tile[line] = 0;
+        for (int lane = 0; lane < count; lane++)
+            for (int line = 0; line < height; line++) ((${storage} *)(tile + line))[lane] = p[lane * stride + line];
+        return;
+    }
+    ${v} swapped;
+% for i in range(lanes):
+    ${v} r${i} = *(__global const ${v}_anywhere *)(p + ${i} * stride);
+% endfor
+% for step in (1 << i for i in reversed(range(lanes.bit_length() - 1))):
+% for i in range(lanes):
+% if not i & step:
+    swapped = pick_${storage}(r${i}, r${i + step}, ${first(step)});
+    r${i + step} = pick_${storage}(r${i}, r${i + step}, ${second(step)});
+    r${i} = swapped;
+% endif
+% endfor
+% endfor
+% for i in range(lanes):
+    tile[${i}] = r${i};
+% endfor
+}
 </%def>
 
 ## Split a flat position into coordinates, last axis fastest.
@@ -139,12 +189,15 @@ inline void store_${storage}(__global ${storage} *p, ${v} v, int count)
 </%def>
 
 ## Load the run at flat position `at` (coordinates k0, k1, ...) of the vector axes into the variable named as the array.
-<%def name="load(a, at, dims, index, lanes, shift='')">\
+## `apart`: no run goes past the end of its row.
+<%def name="load(a, at, dims, index, lanes, shift='', apart=False)">\
 <%
     v = vector(a.compute, lanes)
     data, start, first = f"{a.name}_data", f"{a.name}_start{shift}", offset("k", f"{a.name}_v", dims)
 %>\
-% if a.kind == "same":
+% if a.kind == "crossed":
+            const ${v} ${a.name} = ${a.name}_tile[line];
+% elif a.kind == "same":
             const ${v} ${a.name} = (${v})(get_${a.storage}(${data}, ${start}));
 % elif a.kind == "linear" and lanes == 1:
             const ${v} ${a.name} = get_${a.storage}(${data}, ${start} + ${at});
@@ -154,26 +207,31 @@ inline void store_${storage}(__global ${storage} *p, ${v} v, int count)
             const ${v} ${a.name} = get_${a.storage}(${data}, ${start} + ${first});
 % else:
             ${v} ${a.name};
-            if (in_row) {
+            ${"" if apart else "if (in_row) "}{
                 const ${index} first = ${start} + ${first};
 % if a.kind == "row":
                 ${a.name} = load_${a.storage}(${data} + first, count);
 % elif a.kind == "repeat":
                 ${a.name} = (${v})(get_${a.storage}(${data}, first));
 % else:
-                ${a.name} = 0;
+                ${v} part = 0;
                 for (int lane = 0; lane < count; lane++)
-                    ((${a.compute} *)&${a.name})[lane] = get_${a.storage}(${data}, first + lane * ${a.name}_v${dims - 1});
+                    ((${a.compute} *)&part)[lane] = get_${a.storage}(${data}, first + lane * ${a.name}_v${dims - 1});
+                ${a.name} = part;
 % endif
-            } else {
-                ${a.name} = 0;
-${each_lane(f"(({a.compute} *)&{a.name})[lane] = get_{a.storage}({data}, {start} + {offset('j', a.name + '_v', dims)})", dims, index)}\
             }
+% if not apart:
+            else {
+                ${v} part = 0;
+${each_lane(f"(({a.compute} *)&part)[lane] = get_{a.storage}({data}, {start} + {offset('j', a.name + '_v', dims)})", dims, index)}\
+                ${a.name} = part;
+            }
+% endif
 % endif
 </%def>
 
 ## Store the variable `value` as the run at flat position `at`.
-<%def name="store(z, value, at, dims, index, lanes, shift='')">\
+<%def name="store(z, value, at, dims, index, lanes, shift='', apart=False)">\
 <%
     data, start, first = f"{z.name}_data", f"{z.name}_start{shift}", offset("k", f"{z.name}_v", dims)
 %>\
@@ -184,17 +242,22 @@ ${each_lane(f"(({a.compute} *)&{a.name})[lane] = get_{a.storage}({data}, {start}
 % elif lanes == 1:
             put_${z.storage}(${data}, ${start} + ${first}, ${value});
 % else:
-            if (in_row) {
+            ${"" if apart else "if (in_row) "}{
                 const ${index} first = ${start} + ${first};
 % if z.kind == "row":
                 store_${z.storage}(${data} + first, ${value}, count);
 % else:
+                const ${vector(z.compute, lanes)} part = ${value};
                 for (int lane = 0; lane < count; lane++)
-                    put_${z.storage}(${data}, first + lane * ${z.name}_v${dims - 1}, ((const ${z.compute} *)&${value})[lane]);
+                    put_${z.storage}(${data}, first + lane * ${z.name}_v${dims - 1}, ((const ${z.compute} *)&part)[lane]);
 % endif
-            } else {
-${each_lane(f"put_{z.storage}({data}, {start} + {offset('j', z.name + '_v', dims)}, ((const {z.compute} *)&{value})[lane])", dims, index)}\
             }
+% if not apart:
+            else {
+                const ${vector(z.compute, lanes)} part = ${value};
+${each_lane(f"put_{z.storage}({data}, {start} + {offset('j', z.name + '_v', dims)}, ((const {z.compute} *)&part)[lane])", dims, index)}\
+            }
+% endif
 % endif
 </%def>
 

@@ -11,8 +11,12 @@
         "remainder": (),
         "modulo": ("remainder",),
         "power": (),
-        "sigmoid": (),
-        "tanh": (),
+        "exp": ("rise",),
+        "exp_minus_one": ("rise",),
+        "log": (),
+        "sigmoid": ("rise", "exp", "inverse"),
+        "tanh": ("rise", "inverse"),
+        "erf": ("rise",),
         "hard_sigmoid": (),
         "sin": ("quarter_turns",),
         "cos": ("quarter_turns",),
@@ -46,6 +50,14 @@
     def number(value, element):
         """A constant of an element's type."""
         return f"{value}f" if element == "float" else f"{value}"
+
+    def some_lane(far, lanes):
+        """Is a comparison true for any lane? PoCL's `any` goes through them."""
+        if lanes == 1:
+            return far
+        flags = f"convert_char{lanes}({far})"
+        kind, parts = {2: ("ushort", [""]), 4: ("uint", [""]), 8: ("ulong", [""]), 16: ("ulong2", [".x", ".y"])}[lanes]
+        return f"({' | '.join(f'as_{kind}({flags}){part}' for part in parts)}) != 0"
 
     def polynomial(x, coefficients, element, fused=None):
         """Horner's scheme; the coefficients stand in one text, the constant term first. `fused`: the type to multiply and add in at once."""
@@ -115,10 +127,10 @@ inline ${T} remainder_${T}(${T} x, ${T} y)
     const ${T} size = fabs(y);
     ${T} rest = fabs(x);
     const ${I} none = (rest < INFINITY) == 0 | (size > 0) == 0, far = (rest / size >= 0x1p19f) & (none == 0);
-    if (${"far" if lanes == 1 else "any(far)"}) {
+    if (${some_lane("far", lanes)}) {
         // From the highest bits of the quotient on, 19 of them a step, three steps a round.
         ${I} power = ilogb(far ? rest : (${T})(1)) - ilogb(far ? size : (${T})(1)) - 18;
-        while (${"power > 0" if lanes == 1 else "any(power > 0)"}) {
+        while (${some_lane("power > 0", lanes)}) {
 % for _ in range(3):
             rest = power > 0 ? remainder_near_${T}(rest, ldexp(size, max(power, 0))) : rest;
             power -= 19;
@@ -152,19 +164,159 @@ inline ${T} ${name}_${T}(${T} x, ${T} y) { return ${given}(x, y); }
 % endif
 </%def>
 
+## Exponentials and what is made of them. The built-ins of PoCL are slow, and those of Intel take a vector of few operations apart. The floats'
+## functions contract, so that their polynomials take half of the operations; no result hangs on it. Doubles take the built-ins.
+
+## What becomes of lanes that are far out, all at once: few vectors have one.
+<%def name="where_any(far, lanes)">if (${some_lane(far, lanes)})</%def>
+
+<%def name="rise(T, element, lanes)">\
+% if element == "float":
+<% U = T.replace("float", "uint") %>\
+// exp(x) = 2^n (1 + rise), for |x| < 2^20: the rise, for small x with all its digits, and n in the low bits of `turns`. An own fit.
+inline ${T} rise_${T}(${T} x, ${U} *turns)
+{
+#pragma OPENCL FP_CONTRACT ON
+    const ${T} shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f; // at 1.5 * 2^23 the last bit is worth 1
+    const ${T} r = (x - n * 0.693359375f) - n * -2.12194440e-4f; // log(2) in two parts; the first product is exact
+    const ${T} rest = ${polynomial("r", "0.499999981 0.166665432 0.0416672018 0.00836658034 0.00138825113", element)};
+    *turns = as_${U}(shifted);
+    return r + r * r * rest;
+}
+
+// 2^n for -127 < n < 128.
+inline ${T} power_of_two_${T}(${U} turns) { return as_${T}((turns << 23) + 0x3f800000u); }
+% endif
+</%def>
+
+<%def name="exp(T, element, lanes)">\
+inline ${T} exp_${T}(${T} x)
+{
+% if element == "float":
+<% S, U = T.replace("float", "int"), T.replace("float", "uint") %>\
+    ${U} turns;
+    const ${T} rise = rise_${T}(x, &turns);
+    ${T} y = as_${T}(as_${U}(1 + rise) + (turns << 23));
+    const ${S} far = (fabs(x) <= 87.0f) == 0; // or not a number
+    ${where_any("far", lanes)} { // denormals, overflow
+        ${T} near = x > 89.0f ? (${T})(89.0f) : x;
+        near = near < -104.0f ? (${T})(-104.0f) : near;
+        const ${T} again = rise_${T}(near, &turns);
+        const ${S} n = as_${S}(turns - 0x4b400000u), half_n = n >> 1;
+        y = far ? (1 + again) * power_of_two_${T}(as_${U}(half_n)) * power_of_two_${T}(as_${U}(n - half_n)) : y;
+    }
+    return y;
+% else:
+    return exp(x);
+% endif
+}
+</%def>
+
+<%def name="exp_minus_one(T, element, lanes)">\
+inline ${T} exp_minus_one_${T}(${T} x)
+{
+% if element == "float":
+#pragma OPENCL FP_CONTRACT ON
+    ${T} near = x > 89.0f ? (${T})(89.0f) : x;
+    near = near < -40.0f ? (${T})(-40.0f) : near;
+    ${T.replace("float", "uint")} turns;
+    const ${T} rise = rise_${T}(near, &turns), half_scale = power_of_two_${T}(turns - 1);
+    return copysign((rise * half_scale + (half_scale - 0.5f)) * 2, x);
+% else:
+    return expm1(x);
+% endif
+}
+</%def>
+
+<%def name="log(T, element, lanes)">\
+inline ${T} log_${T}(${T} x)
+{
+% if element == "float":
+#pragma OPENCL FP_CONTRACT ON
+<% S, U = T.replace("float", "int"), T.replace("float", "uint") %>\
+    // x = 2^n (1 + f), with 1 + f from sqrt(1 / 2) to sqrt(2).
+    ${U} bits = as_${U}(x);
+    const ${S} far = bits - 0x00800000u >= 0x7f000000u; // no positive normal number
+    ${T} n = 0;
+    ${where_any("far", lanes)} {
+        const ${S} small = x < 0x1p-126f;
+        bits = small ? as_${U}(x * 0x1p23f) : bits;
+        n = small ? (${T})(-23) : n;
+    }
+    bits -= 0x3f3504f3u;
+    n += convert_${T}(as_${S}(bits) >> 23);
+    const ${T} f = as_${T}((bits & 0x007fffffu) + 0x3f3504f3u) - 1, square = f * f;
+    const ${T} rest = ${polynomial("f", "0.333333317 -0.25000821 0.200012272 -0.166233581 0.142017509 -0.131601712 0.127616215"
+        " -0.0763457467", element)}; // an own fit
+    ${T} y = (f + ((square * (f * rest) + n * -2.12194440e-4f) - 0.5f * square)) + n * 0.693359375f;
+    ${where_any("far", lanes)} y = x > 0 ? (x < INFINITY ? y : x) : x == 0 ? (${T})(-INFINITY) : (${T})(NAN);
+    return y;
+% else:
+    return log(x);
+% endif
+}
+</%def>
+
+<%def name="inverse(T, element, lanes)">\
+% if element == "float":
+// 1 / x for x from 1 to 2, to a unit in the last place: two steps of Newton's method from an own fit. A division takes longer.
+inline ${T} inverse_${T}(${T} x)
+{
+#pragma OPENCL FP_CONTRACT ON
+    ${T} y = ${polynomial("x", "2.12121212 -1.45454545 0.323232323", element)};
+    y = y + y * (1 - x * y);
+    return y + y * (1 - x * y);
+}
+% endif
+</%def>
+
 <%def name="sigmoid(T, element, lanes)">\
 inline ${T} sigmoid_${T}(${T} x)
 {
-    const ${T} e = exp(-fabs(x)); // at most 1: nothing overflows, and small results keep their digits
+    const ${T} e = exp_${T}(-fabs(x)); // at most 1: nothing overflows, and small results keep their digits
+% if element == "float":
+    const ${T} y = inverse_${T}(1 + e);
+    return x < 0 ? e * y : y;
+% else:
     return (x < 0 ? e : (${T})(1)) / (1 + e);
+% endif
 }
 </%def>
 
 <%def name="tanh(T, element, lanes)">\
 inline ${T} tanh_${T}(${T} x)
 {
-    const ${T} size = fabs(x), rise = expm1(2 * (size > 22 ? (${T})(22) : size)); // from there on the quotient is 1; PoCL's tanh never is
+% if element == "float":
+#pragma OPENCL FP_CONTRACT ON
+% endif
+    const ${T} size = fabs(x), near = size > 22 ? (${T})(22) : size; // from there on it is 1; PoCL's tanh never is
+% if element == "float":
+    ${T.replace("float", "uint")} turns;
+    const ${T} rise = rise_${T}(-2 * near, &turns), scale = power_of_two_${T}(turns);
+    const ${T} fall = rise * scale + (scale - 1); // exp(-2 |x|) - 1
+    return copysign(fall * inverse_${T}(2 + fall), x);
+% else:
+    const ${T} rise = expm1(2 * near);
     return copysign(rise / (rise + 2), x);
+% endif
+}
+</%def>
+
+<%def name="erf(T, element, lanes)">\
+inline ${T} erf_${T}(${T} x)
+{
+% if element == "float":
+#pragma OPENCL FP_CONTRACT ON
+    // Own fits of erf(x) / x - 1 over x^2 and of -log(1 - erf(x)); from 3.95 on it is 1.
+    const ${T} size = fabs(x), t = size > 3.95f ? (${T})(3.95f) : size, square = x * x;
+    const ${T} centre = ${polynomial("square", "0.128379154 -0.376125233 0.112821408 -0.0267789089 0.00501196282 -0.000609035991", element)};
+    const ${T} power = ${polynomial("t", "0.000166447192 1.12779724 0.63697608 0.104113681 -0.0223152143 0.00306549062 -0.000198219685", element)};
+    ${T.replace("float", "uint")} turns;
+    const ${T} rise = rise_${T}(-power, &turns), scale = power_of_two_${T}(turns);
+    return size < 0.9f ? x + x * centre : copysign((1 - scale) - rise * scale, x);
+% else:
+    return erf(x);
+% endif
 }
 </%def>
 
@@ -230,12 +382,14 @@ inline ${element} quarter_turns_far_${element}(${element} x, ${signed} *quarter)
 % endif
 }
 
-// x = quarter * pi / 2 + r for x >= 0, with |r| a little above pi / 4 at most.
+// x = quarter * pi / 2 + r for x >= 0, with |r| a little above pi / 4 at most; of the quarter, only the last two bits are.
 inline ${T} quarter_turns_${T}(${T} x, ${S} *quarter)
 {
     const ${S} far = (x <= ${"1e9" if double else "1e5f"}) == 0; // or not a number
     const ${T} near = far ? (${T})(0) : x;
-    const ${T} turns = rint(near * ${number("0.63661977236758134", element)});
+    // At 1.5 * 2^${52 if double else 23} the last bit is worth 1.
+    const ${T} shifted = near * ${number("0.63661977236758134", element)} + ${number("6755399441055744.0" if double else "12582912.0", element)};
+    const ${T} turns = shifted - ${number("6755399441055744.0" if double else "12582912.0", element)};
     // The first step is exact; pi / 2 in three parts.
 % if double:
     ${T} r = fma(turns, (${T})(-1.5707963267948966), near);
@@ -246,11 +400,11 @@ inline ${T} quarter_turns_${T}(${T} x, ${S} *quarter)
     r = fma(turns, (${T})(4.37113900e-8f), r);
     r = fma(turns, (${T})(1.71512451e-15f), r);
 % endif
-    *quarter = convert_${S}(turns);
+    *quarter = as_${S}(shifted);
 % if lanes == 1:
     if (far) r = x < INFINITY ? quarter_turns_far_${element}(x, quarter) : NAN;
 % else:
-    if (any(far))
+    if (${some_lane("far", lanes)})
         for (int lane = 0; lane < ${lanes}; lane++) {
             const ${element} one = ((${element} *)&x)[lane];
             if (((${signed} *)&far)[lane])
@@ -289,13 +443,36 @@ inline ${T} near_cosine_${T}(${T} r)
 
 <%def name="sin(T, element, lanes)">\
 <% S, U = (T.replace(element, kind) for kind in (("long", "ulong") if element == "double" else ("int", "uint"))) %>\
-inline ${T} sin_${T}(${T} x)
+inline ${T} sine_of_size_${T}(${T} size)
 {
     ${S} quarter;
-    const ${T} r = quarter_turns_${T}(fabs(x), &quarter);
-    const ${T} size = (quarter & 1) != 0 ? near_cosine_${T}(r) : near_sine_${T}(r);
-    const ${U} half_turns = as_${U}(quarter >> 1) << ${63 if element == "double" else 31};
-    return as_${T}(as_${U}(size) ^ half_turns ^ (as_${U}(x) & as_${U}((${T})(-0.0f))));
+    const ${T} r = quarter_turns_${T}(size, &quarter);
+    const ${T} y = (quarter & 1) != 0 ? near_cosine_${T}(r) : near_sine_${T}(r);
+    return as_${T}(as_${U}(y) ^ as_${U}(quarter >> 1) << ${63 if element == "double" else 31});
+}
+
+inline ${T} sin_${T}(${T} x)
+{
+% if element == "float":
+#pragma OPENCL FP_CONTRACT ON
+% endif
+    const ${T} size = fabs(x);
+% if element == "float":
+    // By half turns, as quarter_turns; an own fit.
+    const ${T} shifted = size * 0.318309886f + 12582912.0f, turns = shifted - 12582912.0f;
+    const ${T} r = fma(turns, (${T})(3.43024902e-15f), fma(turns, (${T})(8.74227801e-8f), fma(turns, (${T})(-3.14159274f), size)));
+    const ${T} square = r * r;
+    const ${T} rest = ${polynomial("square", "-0.166666595 0.00833306608 -0.000198095901 2.60575076e-6", element)};
+    ${T} y = r + r * (square * rest);
+    y = y > 1 ? (${T})(1) : y;
+    y = y < -1 ? (${T})(-1) : y;
+    y = as_${T}(as_${U}(y) ^ as_${U}(shifted) << 31);
+    const ${S} far = (size <= 1e5f) == 0; // or not a number
+    ${where_any("far", lanes)} y = far ? sine_of_size_${T}(size) : y;
+% else:
+    const ${T} y = sine_of_size_${T}(size);
+% endif
+    return as_${T}(as_${U}(y) ^ (as_${U}(x) & as_${U}((${T})(-0.0f))));
 }
 </%def>
 

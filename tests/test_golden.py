@@ -32,6 +32,10 @@ def strided():
     (a("x", 5, 6)[:, ::2].T - 1).wait_to_read()
 
 
+def transposed():
+    (a("x", 50, 60).T + a("column", 60, 1)).wait_to_read()
+
+
 def half_and_bool():
     x = a("x", 7, dtype="float16")
     nd.where(x > 0, x * 2, -x).wait_to_read()
@@ -74,6 +78,7 @@ CASES = [
     elementwise,
     broadcast,
     strided,
+    transposed,
     half_and_bool,
     integers,
     sum_of_a_row,

@@ -11,7 +11,7 @@ import numpy as np
 from clnd.errors import DeviceError
 
 from . import code
-from .dtypes import INFO, Scalar, float64
+from .dtypes import INFO, Scalar, float16, float64
 from .layout import Layout, Shape, extent, merge, row_major
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ Place: TypeAlias = "tuple[Buffer, Layout]"
 # of which the lanes of a run may need several.
 ROUNDS = 8192
 MARGIN = 1 << 28  # elements from a buffer's start: where arrays begin before, it makes no difference to the kernel
+# Tiles along each side of the blocks that elements are turned in: so many pages of memory a processor finds without walking its tables.
+BLOCK = 8
 _kernels: dict[Any, Kernel] = {}
 
 
@@ -32,7 +34,8 @@ class Access(NamedTuple):
     """How a kernel walks one of its arrays, as the templates see it.
 
     `kind` tells how a run of elements along the vector axes lies: "linear" (one after another over all axes), "same" (one element
-    for all), and within the last axis "row" (one after another), "repeat" (one element) or "strided".
+    for all), and within the last axis "row" (one after another), "repeat" (one element) or "strided"; "crossed" where elements lie
+    one after another along another axis, and the kernel reads tiles.
     """
 
     name: str
@@ -43,7 +46,7 @@ class Access(NamedTuple):
     @property
     def general(self) -> bool:
         """Does the kernel need coordinates to find the elements?"""
-        return self.kind in ("row", "repeat", "strided")
+        return self.kind in ("row", "repeat", "strided", "crossed")
 
 
 class Walk(NamedTuple):
@@ -202,10 +205,14 @@ def prepare(fusion: Fusion, outputs: list[int], places: list[Layout]) -> Prepare
     kinds = tuple(walk.kind(i) for i in range(len(layouts)))
     index = index_type(layouts, size)
     dims = len(walk.sizes) if any(kind not in ("linear", "same") for kind in kinds) else 0
-    key = (device, "elementwise", terms.key, tuple(outputs), kinds, dims, index)
+    loops = any(term.expression.loops for _, term in terms.applied)
+    crossed = None
+    if "strided" in kinds and traits.lanes > 1 and not loops:
+        crossed, kinds = _crossed(walk, kinds, [*dtypes, *(array.dtype for array in terms.arrays)], len(outputs))
+    key = (device, "elementwise", terms.key, tuple(outputs), kinds, dims, index, crossed)
     kernel = _kernels.get(key)
     if kernel is None:
-        kernel = _kernels[key] = _elementwise_kernel(device, terms, outputs, dtypes, kinds, dims, index)
+        kernel = _kernels[key] = _elementwise_kernel(device, terms, outputs, dtypes, kinds, dims, index, crossed)
 
     arguments: list[Any] = []
     positions: list[int] = []
@@ -218,8 +225,26 @@ def prepare(fusion: Fusion, outputs: list[int], places: list[Layout]) -> Prepare
     arguments += [None] * len(numbers) + [size]
     if dims:
         arguments += walk.sizes
-    rounds = ROUNDS // 256 if any(term.expression.loops for _, term in terms.applied) else ROUNDS
-    return Prepared(kernel, *grid(traits, size, rounds), arguments, positions[: len(places)], positions[len(places) :], numbers)
+    if crossed is None:
+        sizes = grid(traits, size, ROUNDS // 256 if loops else ROUNDS)
+    else:
+        side = BLOCK * traits.lanes
+        down, across = walk.sizes[crossed], walk.sizes[-1]
+        blocks = size // (down * across) * -(-down // side) * -(-across // side)
+        sizes = (max(min(blocks, 4 * traits.compute_units), -(-blocks // (ROUNDS // (BLOCK * (BLOCK + side))))),), (1,)
+    return Prepared(kernel, *sizes, arguments, positions[: len(places)], positions[len(places) :], numbers)
+
+
+def _crossed(walk: Walk, kinds: tuple[str, ...], dtypes: Sequence[np.dtype[Any]], outputs: int) -> tuple[int | None, tuple[str, ...]]:
+    """The axis that arrays which are read lie along while the last one strides over their elements, or None; and the kinds with it."""
+    axis = next((walk.rows[i].index(1) for i in range(outputs, len(kinds)) if kinds[i] == "strided" and 1 in walk.rows[i]), None)
+    if axis is None:
+        return None, kinds
+    found = []
+    for i, kind in enumerate(kinds):
+        turned = i >= outputs and kind == "strided" and walk.rows[i][axis] == 1 and dtypes[i] != float16
+        found.append("crossed" if turned else "row" if kind == "linear" else kind)
+    return axis, tuple(found)
 
 
 def grid(traits: Traits, size: int, rounds: int = ROUNDS) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
@@ -233,7 +258,14 @@ def grid(traits: Traits, size: int, rounds: int = ROUNDS) -> tuple[tuple[int, ..
 
 
 def _elementwise_kernel(
-    device: Device, terms: Terms, outputs: list[int], dtypes: list[np.dtype[Any]], kinds: tuple[str, ...], dims: int, index: str
+    device: Device,
+    terms: Terms,
+    outputs: list[int],
+    dtypes: list[np.dtype[Any]],
+    kinds: tuple[str, ...],
+    dims: int,
+    index: str,
+    crossed: int | None,
 ) -> Kernel:
     name = kernel_name(terms.names, dtypes[0], max(1, dims))
     for dtype in [*dtypes, *(array.dtype for array in terms.arrays)]:
@@ -251,6 +283,8 @@ def _elementwise_kernel(
         arguments=tuple(arguments),
         index=index,
         dims=dims,
+        crossed=crossed,
+        block=BLOCK,
         stores=tuple((access, terms.variables[i]) for access, i in zip(stores, outputs, strict=True)),
         loads=loads,
         numbers=numbers,

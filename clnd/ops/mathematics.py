@@ -256,7 +256,7 @@ def reciprocal(data: Any) -> None:
 # Exponentials and logarithms.
 
 
-@elementwise(float="exp(data)", promote="float", grad=lambda dz, z: dz * z, numpy=np.exp, dear=True)
+@elementwise(float="exp_T(data)", promote="float", grad=lambda dz, z: dz * z, numpy=np.exp, dear=True)
 def exp(data: Any) -> None:
     """e to the power of the element.
 
@@ -266,7 +266,7 @@ def exp(data: Any) -> None:
     """
 
 
-@elementwise(float="expm1(data)", promote="float", grad=lambda dz, data: dz * exp(data), numpy=np.expm1, dear=True)
+@elementwise(float="exp_minus_one_T(data)", promote="float", grad=lambda dz, data: dz * exp(data), numpy=np.expm1, dear=True)
 def expm1(data: Any) -> None:
     """exp(x) - 1, of which small elements keep all digits.
 
@@ -276,7 +276,7 @@ def expm1(data: Any) -> None:
     """
 
 
-@elementwise(float="log(data)", promote="float", grad=lambda dz, data: dz / data, numpy=np.log, domain=(0.5, 3.0), dear=True)
+@elementwise(float="log_T(data)", promote="float", grad=lambda dz, data: dz / data, numpy=np.log, domain=(0.5, 3.0), dear=True)
 def log(data: Any) -> None:
     """The natural logarithm.
 
@@ -562,7 +562,7 @@ def softsign(data: Any) -> None:
 
 
 @elementwise(
-    float="(data > (T)(0) ? data : (T)(0)) + log1p(exp(-fabs(data)))",
+    float="(data > (T)(0) ? data : (T)(0)) + log1p(exp_T(-fabs(data)))",
     promote="float",
     grad=lambda dz, data: dz * sigmoid(data),
     numpy=lambda data: np.logaddexp(data, 0),
@@ -604,7 +604,7 @@ def smooth_l1(data: Any, *, scalar: Any = 1.0) -> None:
 
 
 @elementwise(
-    float="erf(data)",
+    float="erf_T(data)",
     promote="float",
     grad=lambda dz, data: dz * (2 / math.sqrt(math.pi)) * exp(-square(data)),
     numpy=np.vectorize(math.erf, otypes=[float]),

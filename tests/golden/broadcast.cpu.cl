@@ -13,7 +13,10 @@ inline float8 load_float(__global const float *p, int count)
 inline void store_float(__global float *p, float8 v, int count)
 {
     if (count >= 8) *(__global float8_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+    else {
+        const float8 part = v;
+        for (int lane = 0; lane < count; lane++) p[lane] = ((const float *)&part)[lane];
+    }
 }
 
 __kernel __attribute__((vec_type_hint(float8)))
@@ -52,27 +55,31 @@ void multiply_add__float32_2d(
             if (in_row) {
                 const int first = a1_start + k0 * a1_v0 + k1 * a1_v1;
                 a1 = load_float(a1_data + first, count);
-            } else {
-                a1 = 0;
+            }
+            else {
+                float8 part = 0;
                 int j0 = k0, j1 = k1;
                 for (int lane = 0; lane < count; lane++) {
-                    ((float *)&a1)[lane] = get_float(a1_data, a1_start + j0 * a1_v0 + j1 * a1_v1);
+                    ((float *)&part)[lane] = get_float(a1_data, a1_start + j0 * a1_v0 + j1 * a1_v1);
                     j1++;
                     if (j1 == n1) { j1 = 0; j0++; }
                 }
+                a1 = part;
             }
             float8 a2;
             if (in_row) {
                 const int first = a2_start + k0 * a2_v0 + k1 * a2_v1;
                 a2 = (float8)(get_float(a2_data, first));
-            } else {
-                a2 = 0;
+            }
+            else {
+                float8 part = 0;
                 int j0 = k0, j1 = k1;
                 for (int lane = 0; lane < count; lane++) {
-                    ((float *)&a2)[lane] = get_float(a2_data, a2_start + j0 * a2_v0 + j1 * a2_v1);
+                    ((float *)&part)[lane] = get_float(a2_data, a2_start + j0 * a2_v0 + j1 * a2_v1);
                     j1++;
                     if (j1 == n1) { j1 = 0; j0++; }
                 }
+                a2 = part;
             }
             const float8 t0 = a0 * a1;
             const float8 t1 = t0 + a2;

@@ -13,7 +13,10 @@ inline float8 load_float(__global const float *p, int count)
 inline void store_float(__global float *p, float8 v, int count)
 {
     if (count >= 8) *(__global float8_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+    else {
+        const float8 part = v;
+        for (int lane = 0; lane < count; lane++) p[lane] = ((const float *)&part)[lane];
+    }
 }
 
 __kernel __attribute__((vec_type_hint(float8)))
@@ -66,7 +69,10 @@ inline float8 load_float(__global const float *p, int count)
 inline void store_float(__global float *p, float8 v, int count)
 {
     if (count >= 8) *(__global float8_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+    else {
+        const float8 part = v;
+        for (int lane = 0; lane < count; lane++) p[lane] = ((const float *)&part)[lane];
+    }
 }
 
 __kernel __attribute__((vec_type_hint(float8)))
@@ -103,7 +109,10 @@ inline float8 load_float(__global const float *p, int count)
 inline void store_float(__global float *p, float8 v, int count)
 {
     if (count >= 8) *(__global float8_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+    else {
+        const float8 part = v;
+        for (int lane = 0; lane < count; lane++) p[lane] = ((const float *)&part)[lane];
+    }
 }
 
 __kernel __attribute__((vec_type_hint(float8)))

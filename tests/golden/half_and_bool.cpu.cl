@@ -23,7 +23,10 @@ inline float8 load_half(__global const half *p, int count)
 inline void store_half(__global half *p, float8 v, int count)
 {
     if (count >= 8) vstore_half8_rte(v, 0, p);
-    else for (int lane = 0; lane < count; lane++) vstore_half_rte(((float *)&v)[lane], lane, p);
+    else {
+        const float8 part = v;
+        for (int lane = 0; lane < count; lane++) vstore_half_rte(((const float *)&part)[lane], lane, p);
+    }
 }
 
 __kernel __attribute__((vec_type_hint(float8)))

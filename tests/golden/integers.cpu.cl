@@ -13,7 +13,10 @@ inline int8 load_int(__global const int *p, int count)
 inline void store_int(__global int *p, int8 v, int count)
 {
     if (count >= 8) *(__global int8_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((int *)&v)[lane];
+    else {
+        const int8 part = v;
+        for (int lane = 0; lane < count; lane++) p[lane] = ((const int *)&part)[lane];
+    }
 }
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 // Wraps around. A negative power of anything but 1 and -1 is 0, and so is one of 0.

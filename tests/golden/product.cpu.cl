@@ -12,7 +12,10 @@ inline float8 load_float(__global const float *p, int count)
 inline void store_float(__global float *p, float8 v, int count)
 {
     if (count >= 8) *(__global float8_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+    else {
+        const float8 part = v;
+        for (int lane = 0; lane < count; lane++) p[lane] = ((const float *)&part)[lane];
+    }
 }
 
 __kernel __attribute__((vec_type_hint(float8)))
@@ -130,7 +133,10 @@ inline float8 load_float(__global const float *p, int count)
 inline void store_float(__global float *p, float8 v, int count)
 {
     if (count >= 8) *(__global float8_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+    else {
+        const float8 part = v;
+        for (int lane = 0; lane < count; lane++) p[lane] = ((const float *)&part)[lane];
+    }
 }
 
 // The elements from `done` on, in the last vector that lies inside the line; the others are zeros.
@@ -241,7 +247,10 @@ inline float8 load_float(__global const float *p, int count)
 inline void store_float(__global float *p, float8 v, int count)
 {
     if (count >= 8) *(__global float8_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+    else {
+        const float8 part = v;
+        for (int lane = 0; lane < count; lane++) p[lane] = ((const float *)&part)[lane];
+    }
 }
 typedef float4 float4_unaligned __attribute__((aligned(4)));
 

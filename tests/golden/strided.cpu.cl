@@ -13,7 +13,10 @@ inline float8 load_float(__global const float *p, int count)
 inline void store_float(__global float *p, float8 v, int count)
 {
     if (count >= 8) *(__global float8_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+    else {
+        const float8 part = v;
+        for (int lane = 0; lane < count; lane++) p[lane] = ((const float *)&part)[lane];
+    }
 }
 
 __kernel __attribute__((vec_type_hint(float8)))
@@ -46,17 +49,20 @@ void subtract__float32_2d(
             float8 a0;
             if (in_row) {
                 const int first = a0_start + k0 * a0_v0 + k1 * a0_v1;
-                a0 = 0;
+                float8 part = 0;
                 for (int lane = 0; lane < count; lane++)
-                    ((float *)&a0)[lane] = get_float(a0_data, first + lane * a0_v1);
-            } else {
-                a0 = 0;
+                    ((float *)&part)[lane] = get_float(a0_data, first + lane * a0_v1);
+                a0 = part;
+            }
+            else {
+                float8 part = 0;
                 int j0 = k0, j1 = k1;
                 for (int lane = 0; lane < count; lane++) {
-                    ((float *)&a0)[lane] = get_float(a0_data, a0_start + j0 * a0_v0 + j1 * a0_v1);
+                    ((float *)&part)[lane] = get_float(a0_data, a0_start + j0 * a0_v0 + j1 * a0_v1);
                     j1++;
                     if (j1 == n1) { j1 = 0; j0++; }
                 }
+                a0 = part;
             }
             const float8 t0 = a0 - s0;
             store_float(z0_data + z0_start + at, t0, count);

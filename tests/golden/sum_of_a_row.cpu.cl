@@ -13,7 +13,39 @@ inline float8 load_float(__global const float *p, int count)
 inline void store_float(__global float *p, float8 v, int count)
 {
     if (count >= 8) *(__global float8_anywhere *)p = v;
-    else for (int lane = 0; lane < count; lane++) p[lane] = ((float *)&v)[lane];
+    else {
+        const float8 part = v;
+        for (int lane = 0; lane < count; lane++) p[lane] = ((const float *)&part)[lane];
+    }
+}
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+// exp(x) = 2^n (1 + rise), for |x| < 2^20: the rise, for small x with all its digits, and n in the low bits of `turns`. An own fit.
+inline float8 rise_float8(float8 x, uint8 *turns)
+{
+    #pragma OPENCL FP_CONTRACT ON
+    const float8 shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f; // at 1.5 * 2^23 the last bit is worth 1
+    const float8 r = (x - n * 0.693359375f) - n * -2.12194440e-4f; // log(2) in two parts; the first product is exact
+    const float8 rest = ((((0.00138825113f) * r + 0.00836658034f) * r + 0.0416672018f) * r + 0.166665432f) * r + 0.499999981f;
+    *turns = as_uint8(shifted);
+    return r + r * r * rest;
+}
+
+// 2^n for -127 < n < 128.
+inline float8 power_of_two_float8(uint8 turns) { return as_float8((turns << 23) + 0x3f800000u); }
+inline float8 exp_float8(float8 x)
+{
+    uint8 turns;
+    const float8 rise = rise_float8(x, &turns);
+    float8 y = as_float8(as_uint8(1 + rise) + (turns << 23));
+    const int8 far = (fabs(x) <= 87.0f) == 0; // or not a number
+    if ((as_ulong(convert_char8(far))) != 0) { // denormals, overflow
+        float8 near = x > 89.0f ? (float8)(89.0f) : x;
+        near = near < -104.0f ? (float8)(-104.0f) : near;
+        const float8 again = rise_float8(near, &turns);
+        const int8 n = as_int8(turns - 0x4b400000u), half_n = n >> 1;
+        y = far ? (1 + again) * power_of_two_float8(as_uint8(half_n)) * power_of_two_float8(as_uint8(n - half_n)) : y;
+    }
+    return y;
 }
 
 inline float8 join(float8 a, float8 b) { return a + b; }
@@ -62,7 +94,7 @@ void multiply_exp_sum__float32_1d(
                 const float8 a0 = load_float(a0_data + a0_start + a0_shift + at, count);
                 const float8 a1 = load_float(a1_data + a1_start + a1_shift + at, count);
                 const float8 t0 = a0 * a1;
-                const float8 t1 = exp(t0);
+                const float8 t1 = exp_float8(t0);
                 const float8 value = t1;
                 parts[u] = value;
             }
@@ -82,7 +114,7 @@ void multiply_exp_sum__float32_1d(
                 const float8 a0 = load_float(a0_data + a0_start + a0_shift + at, count);
                 const float8 a1 = load_float(a1_data + a1_start + a1_shift + at, count);
                 const float8 t0 = a0 * a1;
-                const float8 t1 = exp(t0);
+                const float8 t1 = exp_float8(t0);
                 const float8 value = t1;
                 parts[u] = value;
                 // One by one: Mesa has comparisons of widened ints wrong, and so a choice between vectors of long by a comparison of ints.

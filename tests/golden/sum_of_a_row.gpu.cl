@@ -1,6 +1,35 @@
 #pragma OPENCL FP_CONTRACT OFF
 #define get_float(p, i) ((p)[i])
 #define put_float(p, i, x) ((p)[i] = (x))
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+// exp(x) = 2^n (1 + rise), for |x| < 2^20: the rise, for small x with all its digits, and n in the low bits of `turns`. An own fit.
+inline float rise_float(float x, uint *turns)
+{
+    #pragma OPENCL FP_CONTRACT ON
+    const float shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f; // at 1.5 * 2^23 the last bit is worth 1
+    const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f; // log(2) in two parts; the first product is exact
+    const float rest = ((((0.00138825113f) * r + 0.00836658034f) * r + 0.0416672018f) * r + 0.166665432f) * r + 0.499999981f;
+    *turns = as_uint(shifted);
+    return r + r * r * rest;
+}
+
+// 2^n for -127 < n < 128.
+inline float power_of_two_float(uint turns) { return as_float((turns << 23) + 0x3f800000u); }
+inline float exp_float(float x)
+{
+    uint turns;
+    const float rise = rise_float(x, &turns);
+    float y = as_float(as_uint(1 + rise) + (turns << 23));
+    const int far = (fabs(x) <= 87.0f) == 0; // or not a number
+    if (far) { // denormals, overflow
+        float near = x > 89.0f ? (float)(89.0f) : x;
+        near = near < -104.0f ? (float)(-104.0f) : near;
+        const float again = rise_float(near, &turns);
+        const int n = as_int(turns - 0x4b400000u), half_n = n >> 1;
+        y = far ? (1 + again) * power_of_two_float(as_uint(half_n)) * power_of_two_float(as_uint(n - half_n)) : y;
+    }
+    return y;
+}
 
 inline float join(float a, float b) { return a + b; }
 // What rounding takes from a + b (Knuth's sum of two). An infinite sum has lost nothing; then this is NaN, and stays it.
@@ -36,7 +65,7 @@ __kernel void multiply_exp_sum__float32_1d(
             const float a0 = get_float(a0_data, a0_start + a0_shift + at);
             const float a1 = get_float(a1_data, a1_start + a1_shift + at);
             const float t0 = a0 * a1;
-            const float t1 = exp(t0);
+            const float t1 = exp_float(t0);
             const float value = t1;
             lost += lost_by(total, value);
             total = join(total, value);

@@ -50,6 +50,22 @@ def test_parts():
     np.testing.assert_array_equal(out[1].asnumpy(), x.asnumpy()[:, 1:])
 
 
+@pytest.mark.portability
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "int64"])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((40, 33), (1, 0)), ((300, 129), (1, 0)), ((3, 17, 50), (0, 2, 1)), ((20, 3, 33), (2, 1, 0)), ((2, 16, 4, 30), (0, 2, 3, 1))],
+)
+def test_axes_exchanged_beside_rows_and_columns(shape, axes, dtype):
+    x = (np.arange(np.prod(shape)) % 101).reshape(shape).astype(dtype)
+    turned = x.transpose(axes)
+    row, column = np.arange(turned.shape[-1]).astype(dtype), (np.arange(len(turned)) % 7).astype(dtype).reshape(-1, *[1] * (x.ndim - 1))
+    array = nd.array(x, dtype=dtype)
+    np.testing.assert_array_equal(array.transpose(axes).asnumpy(), turned)
+    got = array.transpose(axes) - nd.array(row, dtype=dtype) + nd.array(column, dtype=dtype) + nd.array(turned, dtype=dtype)
+    np.testing.assert_array_equal(got.asnumpy(), turned - row + column + turned)
+
+
 def test_concatenate():
     x, y = nd.array([[1, 2]]), nd.array([[3, 4]])
     np.testing.assert_array_equal(nd.concatenate([x, y]).asnumpy(), [[1, 2], [3, 4]])
