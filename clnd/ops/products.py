@@ -13,7 +13,8 @@ from clnd.engine import Value, dtypes
 from clnd.errors import ShapeError
 
 from .declare import composed, converted, launched, registry
-from .product_plans import Lines, Plan, Problem, choices, computed_in, plan
+from .product_plans import Lines, Plan, Problem, computed_in, plan
+from .tuning import choose
 
 
 def _to_left(dz: Value, rhs: Value, transpose_a: bool, transpose_b: bool) -> Any:
@@ -58,7 +59,7 @@ def matmul(lhs: Value, rhs: Value, *, transpose_a: bool = False, transpose_b: bo
 def _plan(device: Any, dtype: np.dtype[Any], *factors: Any) -> Plan:
     """What is launched for factors of these shapes, strides, offsets and directions."""
     problem = Problem(device, dtype, Lines.of(*factors[:4]), Lines.of(*factors[4:]))
-    return plan(problem, min(choices(problem))[1])
+    return plan(problem, choose(problem))
 
 
 @composed(numpy=None, methods=["dot"])
