@@ -2,7 +2,7 @@
 ## sum of which is a variable of its own, since an array would not stay in registers. Rows and columns past the last are computed as others once
 ## more, or from zeros, and not stored. Two forms:
 ## "tiles" of ${rows} rows by ${columns} vectors, read from rows of b, and from panels of either matrix where it is packed: ${rows} of its lines for a, as many as a
-## tile has columns for b;
+## tile has columns for b; or, where that is not worth it, with the elements of a vector gathered from b wherever they lie;
 ## "dots", ${rows} by ${columns} sums of two matrices that both lie along the depth: vectors of products, added up at the end.
 <%namespace name="common" file="common.cl.mako"/>\
 <%
@@ -32,7 +32,7 @@ __kernel void ${name}(
     const ${index} a_start, const ${index} a_batch, const ${index} a_row, const ${index} a_column,
     const ${index} b_start, const ${index} b_batch, const ${index} b_row, const ${index} b_column,
 % if form == "tiles":
-    const ${index} a_panel, const ${index} b_panel, const ${index} b_end, const ${index} block,
+    const ${index} a_panel, const ${index} b_panel, const ${index} last, const ${index} block,
 % endif
     const ${index} out_row, const ${index} out_column, const ${index} batches, const ${index} parts, const ${index} m, const ${index} n,
     const ${index} depth, const ${index} deep)
@@ -48,7 +48,7 @@ __kernel void ${name}(
         // Across `block` tiles, then down: their columns of b stay in the second cache, the rows of a in the first.
         const ${index} rest = number - each * (down * across), left = rest / (down * block) * block;
         const ${index} inside = rest - left * down, span = min(block, across - left);
-        const ${index} i = inside / span * ${rows}, j = (left + inside % span) * ${width};
+        const ${index} tile = left + inside % span, i = inside / span * ${rows}, j = min(tile * ${width}, last);
 % else:
         const ${index} i = number % down * ${rows}, j = number / down % across * ${width};
 % endif
@@ -60,20 +60,13 @@ __kernel void ${name}(
 % for r in range(1, rows):
         __global const ${wide} *a${r} = a0 + min((${index})${r}, m - 1 - i) * a_row;
 % endfor
-        const ${index} start = b_start + batch * b_batch + begin * b_row + j / ${width} * b_panel;
-        __global const ${wide} *b = b_data + start;
-        const int count = (int)min((${index})${width}, n - j);
-        // Where vectors end inside the array, what is there past the last column does no harm: those sums are not stored. Elsewhere the last
-        // column stands for those past it. (Loads by way of an array would cost the registers of the sums on some drivers.)
-        const ${index} room = b_end - ${width} - start;
-        const ${index} whole = room < 0 ? 0 : (length - 1) * b_row <= room ? length : room / b_row + 1;
-        const int last = count - 1;
-        ${index} k = 0;
-% for full in (True, False):
-        for (; k < ${"whole" if full else "length"}; k++) {
+        // In rows of b the last vectors end where the rows do, and cover columns of the tile before, which are not stored again.
+        const int skip = (int)(tile * ${width} - j), end = (int)min((${index})${width}, n - j);
+        __global const ${wide} *b = b_data + b_start + batch * b_batch + begin * b_row + tile * b_panel - skip;
+        for (${index} k = 0; k < length; k++) {
             const ${index} step = k * a_column;
 % for c in range(columns):
-            const ${v} b${c} = ${f"*(__global const {v}_anywhere *)(b + {c * lanes})" if full else f"({v})({', '.join(f'b[min({c * lanes + lane}, last)]' for lane in range(lanes))})"};
+            const ${v} b${c} = ${f"({v})({', '.join(f'b[min({c * lanes + lane}, end - 1) * b_column]' for lane in range(lanes))})" if gathered else f"*(__global const {v}_anywhere *)(b + {c * lanes})"};
 % endfor
 % for r in range(rows):
             {
@@ -83,8 +76,7 @@ __kernel void ${name}(
 % endfor
             b += b_row;
         }
-% endfor
-        if (out_column == 1 && count == ${width}) {
+        if (out_column == 1 && end - skip == ${width}) {
 % for r in range(rows):
             if (i + ${r} < m) {
 % for c in range(columns):
@@ -93,10 +85,10 @@ __kernel void ${name}(
             }
 % endfor
         } else {
-            ${v} tile[${rows * columns}] = {${", ".join(f"sum{r}_{c}" for r, c in pairs)}};
+            ${v} all[${rows * columns}] = {${", ".join(f"sum{r}_{c}" for r, c in pairs)}};
             const int height = (int)min((${index})${rows}, m - i);
-            for (int c = 0; c < count; c++)
-                for (int r = 0; r < height; r++) z[r * out_row + c * out_column] = ((const ${wide} *)tile)[r * ${width} + c];
+            for (int c = skip; c < end; c++)
+                for (int r = 0; r < height; r++) z[r * out_row + c * out_column] = ((const ${wide} *)all)[r * ${width} + c];
         }
 % else:
 % for name_, count, along, limit in (("a", rows, "a_row", "m - 1 - i"), ("b", columns, "b_column", "n - 1 - j")):

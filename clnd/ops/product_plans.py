@@ -10,7 +10,7 @@ import numpy as np
 
 from clnd import engine
 from clnd.engine import dtypes
-from clnd.engine.layout import Layout, Shape, extent
+from clnd.engine.layout import Layout, Shape
 
 DEEPEST = 2 * engine.ROUNDS  # rounds in which a work-item adds up a sum
 SHALLOW = 2048  # elements of a sum that are worth a work-item
@@ -153,11 +153,16 @@ def choices(problem: Problem) -> list[tuple[float, Choice]]:
     sides = ((12, 2), (8, 2), (4, 2), (12, 1), (2, 8)) if many_registers(device) else ((6, 2), (4, 2), (6, 1), (2, 4))
     for exchanged in (False, True):
         b = lhs if exchanged else rhs
-        lies = (b.shape[1] == 1 or b.strides[1] == 1) and (b.shape[2] == 1 or b.strides[2] > 0) and b.strides[0] >= 0
-        for side, packed_a, packed_b in itertools.product(sides, (False, True), (False, True) if lies else (True,)):
-            tiles = Choice("tiles", *side, (packed_a, packed_b), exchanged)
-            found.append((_tiles_cost(problem, tiles), tiles))
+        for (rows, columns), packed_a in itertools.product(sides, (False, True)):
+            for packed_b in (False, True) if columns == 1 or _in_rows(b, columns * problem.lanes) else (True,):
+                tiles = Choice("tiles", rows, columns, (packed_a, packed_b), exchanged)
+                found.append((_tiles_cost(problem, tiles), tiles))
     return found
+
+
+def _in_rows(b: Lines, width: int) -> bool:
+    """Whether vectors can be read from the rows of a right factor as they lie."""
+    return b.strides[1] == 1 and b.shape[1] >= width
 
 
 def _packing_cost(choice: Choice, a: Lines, b: Lines) -> float:
@@ -179,6 +184,8 @@ def _tiles_cost(problem: Problem, choice: Choice) -> float:
     down, across = -(-m // choice.rows), -(-n // (choice.columns * problem.lanes))
     each = max((choice.rows + 1) * choice.columns, choice.rows + choice.columns + 1) / 2
     cost = down * across * (each * k + TILE)
+    if not choice.packed[1] and not _in_rows(b, choice.columns * problem.lanes):
+        cost += down * across * problem.lanes * k
     if not choice.packed[1] and n * k > CACHED:
         cost += AGAIN * down * n * k
     if not choice.packed[0] and a.strides[2] != 1 and m * k > CACHED:
@@ -244,7 +251,7 @@ def _parts(device: Any, k: int, tiles: int, deepest: int) -> tuple[int, int]:
 def _dots(problem: Problem, choice: Choice) -> Plan:
     """Both factors in vectors along the depth; one that does not lie like that is packed, line after line."""
     device, (batch, m, n, k), lanes = problem.device, problem.sizes, problem.lanes
-    kernel = _kernel(problem, choice, 16, lanes=lanes)
+    kernel = _kernel(problem, choice, 16, lanes=lanes, gathered=False)
     first, second = (
         into_panels(device, problem.dtype, problem.integer, x, lanes, 1) if packed else None
         for x, packed in zip(problem[2:], choice.packed, strict=True)
@@ -277,7 +284,8 @@ def _tiles(problem: Problem, choice: Choice) -> Plan:
     a, b = (rhs, lhs) if choice.exchanged else (lhs, rhs)
     batch, down, k, across = *a.shape, b.shape[1]
     sides = (choice.rows, choice.columns * problem.lanes)
-    kernel = _kernel(problem, choice, 20, lanes=problem.lanes)
+    gathered = not choice.packed[1] and not _in_rows(b, sides[1])
+    kernel = _kernel(problem, choice, 20, lanes=problem.lanes, gathered=gathered)
     starts: list[tuple[int, ...]] = []
     panels: list[int] = []
     packings: list[Packing | None] = []
@@ -286,13 +294,14 @@ def _tiles(problem: Problem, choice: Choice) -> Plan:
         starts.append((0, x.strides[0] and -(-x.shape[1] // side) * side * k, 1, side) if packed else (x.offset, *x.strides))
         panels.append(side * k if packed else side * x.strides[1])
     b_start, b_batch, b_column, b_row = starts[1]
-    end = extent(Layout(*b)) if packings[1] is None else packings[1].nbytes // dtype.itemsize
-    tiles = batch * -(-down // sides[0]) * -(-across // sides[1])
+    down_tiles, across_tiles = -(-down // sides[0]), -(-across // sides[1])
+    last = (across_tiles - 1) * sides[1] if choice.packed[1] or gathered else across - sides[1]
+    tiles = batch * down_tiles * across_tiles
     parts, deep = _parts(device, k, tiles, DEEPEST)
     grid = _grid(device, tiles * parts, batch * down * across * k, deep + 1024)
     block = max(1, NEAR // (sides[1] * deep * dtype.itemsize))
     steps = (1, down) if choice.exchanged else (across, 1)
-    numbers = (*starts[0], b_start, b_batch, b_row, b_column, *panels, end, block, *steps, batch, parts, down, across, k, deep)
+    numbers = (*starts[0], b_start, b_batch, b_row, b_column, *panels, last, block, *steps, batch, parts, down, across, k, deep)
     return Plan(kernel, grid, (1,), numbers, parts, (packings[0], packings[1]), choice.exchanged)
 
 
