@@ -1,7 +1,8 @@
 ## out[batch, i, j] = sum over k of a[batch, i, k] * b[batch, k, j] on a CPU; everything by strides. A work-item takes a chunk of tiles of the result, every
 ## sum of which is a variable of its own, since an array would not stay in registers. Rows and columns past the last are computed as others once
 ## more, or from zeros, and not stored. Two forms:
-## "tiles" of ${rows} rows by ${columns} vectors, read from rows of b, and from panels of either matrix where it is packed;
+## "tiles" of ${rows} rows by ${columns} vectors, read from rows of b, and from panels of either matrix where it is packed: ${rows} of its lines for a, as many as a
+## tile has columns for b; or, where that is not worth it, with the elements of a vector gathered from b wherever they lie;
 ## "dots", ${rows} by ${columns} sums of two matrices that both lie along the depth: vectors of products, added up at the end.
 <%namespace name="common" file="common.cl.mako"/>\
 <%
@@ -11,6 +12,9 @@
 %>\
 ${common.head({wide}, {wide}, fp64, contract=True)}\
 ${common.memory({wide}, index, lanes)}\
+
+// A function, since PoCL's compiler takes vectors as wide as the device's only where a function has been given one.
+inline ${v} add_product(const ${v} sum, const ${v} x, const ${v} y) { return sum + x * y; }
 
 % if form == "dots":
 // The elements from `done` on, in the last vector that lies inside the line; the others are zeros.
@@ -28,7 +32,7 @@ __kernel void ${name}(
     const ${index} a_start, const ${index} a_batch, const ${index} a_row, const ${index} a_column,
     const ${index} b_start, const ${index} b_batch, const ${index} b_row, const ${index} b_column,
 % if form == "tiles":
-    const ${index} a_panel, const ${index} b_panel, const ${index} b_end,
+    const ${index} a_panel, const ${index} b_panel, const ${index} last, const ${index} block,
 % endif
     const ${index} out_row, const ${index} out_column, const ${index} batches, const ${index} parts, const ${index} m, const ${index} n,
     const ${index} depth, const ${index} deep)
@@ -39,41 +43,40 @@ __kernel void ${name}(
     const ${index} chunk = (tiles + get_global_size(0) - 1) / get_global_size(0);
     const ${index} first = get_global_id(0) * chunk;
     for (${index} number = first; number < min(tiles, first + chunk); number++) {
-        // Neighbouring tiles share their columns of b, which then come from the cache.
-        const ${index} i = number % down * ${rows}, j = number / down % across * ${width}, each = number / (down * across);
+        const ${index} each = number / (down * across);
+% if form == "tiles":
+        // Across `block` tiles, then down: their columns of b stay in the second cache, the rows of a in the first.
+        const ${index} rest = number - each * (down * across), left = rest / (down * block) * block;
+        const ${index} inside = rest - left * down, span = min(block, across - left);
+        const ${index} tile = left + inside % span, i = inside / span * ${rows}, j = min(tile * ${width}, last);
+% else:
+        const ${index} i = number % down * ${rows}, j = number / down % across * ${width};
+% endif
         const ${index} batch = each / parts, begin = each % parts * deep, length = min(deep, depth - begin);
         __global ${wide} *z = out + each * m * n + i * out_row + j * out_column;
         ${v} ${sums};
 % if form == "tiles":
-        __global const ${wide} *a0 = a_data + a_start + batch * a_batch + begin * a_column + i / ${width} * a_panel + i % ${width} * a_row;
+        __global const ${wide} *a0 = a_data + a_start + batch * a_batch + begin * a_column + i / ${rows} * a_panel;
 % for r in range(1, rows):
         __global const ${wide} *a${r} = a0 + min((${index})${r}, m - 1 - i) * a_row;
 % endfor
-        const ${index} start = b_start + batch * b_batch + begin * b_row + j / ${width} * b_panel;
-        __global const ${wide} *b = b_data + start;
-        const int count = (int)min((${index})${width}, n - j);
-        // Where vectors end inside the array, what is there past the last column does no harm: those sums are not stored. Elsewhere the last
-        // column stands for those past it. (Loads by way of an array would cost the registers of the sums on some drivers.)
-        const ${index} room = b_end - ${width} - start;
-        const ${index} whole = room < 0 ? 0 : b_row == 0 ? length : min(length, room / b_row + 1);
-        const int last = count - 1;
-        ${index} k = 0;
-% for full in (True, False):
-        for (; k < ${"whole" if full else "length"}; k++) {
+        // In rows of b the last vectors end where the rows do, and cover columns of the tile before, which are not stored again.
+        const int skip = (int)(tile * ${width} - j), end = (int)min((${index})${width}, n - j);
+        __global const ${wide} *b = b_data + b_start + batch * b_batch + begin * b_row + tile * b_panel - skip;
+        for (${index} k = 0; k < length; k++) {
             const ${index} step = k * a_column;
 % for c in range(columns):
-            const ${v} b${c} = ${f"*(__global const {v}_anywhere *)(b + {c * lanes})" if full else f"({v})({', '.join(f'b[min({c * lanes + lane}, last)]' for lane in range(lanes))})"};
+            const ${v} b${c} = ${f"({v})({', '.join(f'b[min({c * lanes + lane}, end - 1) * b_column]' for lane in range(lanes))})" if gathered else f"*(__global const {v}_anywhere *)(b + {c * lanes})"};
 % endfor
 % for r in range(rows):
             {
                 const ${v} element = (${v})(a${r}[step]);
-                ${" ".join(f"sum{r}_{c} += element * b{c};" for c in range(columns))}
+                ${" ".join(f"sum{r}_{c} = add_product(sum{r}_{c}, element, b{c});" for c in range(columns))}
             }
 % endfor
             b += b_row;
         }
-% endfor
-        if (out_column == 1 && count == ${width}) {
+        if (out_column == 1 && end - skip == ${width}) {
 % for r in range(rows):
             if (i + ${r} < m) {
 % for c in range(columns):
@@ -82,9 +85,10 @@ __kernel void ${name}(
             }
 % endfor
         } else {
-            ${v} tile[${rows * columns}] = {${", ".join(f"sum{r}_{c}" for r, c in pairs)}};
-            for (int r = 0; r < min((${index})${rows}, m - i); r++)
-                for (int c = 0; c < count; c++) z[r * out_row + c * out_column] = ((const ${wide} *)tile)[r * ${width} + c];
+            ${v} all[${rows * columns}] = {${", ".join(f"sum{r}_{c}" for r, c in pairs)}};
+            const int height = (int)min((${index})${rows}, m - i);
+            for (int c = skip; c < end; c++)
+                for (int r = 0; r < height; r++) z[r * out_row + c * out_column] = ((const ${wide} *)all)[r * ${width} + c];
         }
 % else:
 % for name_, count, along, limit in (("a", rows, "a_row", "m - 1 - i"), ("b", columns, "b_column", "n - 1 - j")):
@@ -102,7 +106,7 @@ __kernel void ${name}(
 % for r in range(rows):
             {
                 const ${v} elements = ${f"*(__global const {v}_anywhere *)(a{r} + k)" if full else f"load_rest(a{r}, k, length)"};
-                ${" ".join(f"sum{r}_{c} += elements * b{c}_k;" for c in range(columns))}
+                ${" ".join(f"sum{r}_{c} = add_product(sum{r}_{c}, elements, b{c}_k);" for c in range(columns))}
             }
 % endfor
         }

@@ -2,10 +2,11 @@
 ## depth lie together, and zeros stand for lines past the last. A work-item takes a chunk of pieces, ${piece} elements deep.
 <%namespace name="common" file="common.cl.mako"/>\
 <%
-    v, four = f"{wide}{lanes}", f"{wide}4"
+    four = f"{wide}4"
+    run = next(run for run in (lanes, 4, 2, 1) if width % run == 0)
 %>\
 ${common.head({wide}, {wide}, fp64)}\
-${common.memory({wide}, index, lanes)}\
+${common.memory({wide}, index, run)}\
 typedef ${four} ${four}_unaligned __attribute__((aligned(${8 if wide in ("double", "ulong") else 4})));
 
 __kernel void ${name}(
@@ -22,14 +23,16 @@ __kernel void ${name}(
         const int deep = (int)min((${index})${piece}, depth - begin), count = (int)min((${index})${width}, lines - panel * ${width});
         __global const ${wide} *x = data + start + batch * batch_step + panel * ${width} * line_step + begin * depth_step;
         __global ${wide} *z = out + ((batch * panels + panel) * depth + begin) * ${width};
+% if run > 1:
         if (line_step == 1) {
             for (int k = 0; k < deep; k++) {
-% for c in range(width // lanes):
-                store_${wide}(z + k * ${width} + ${c * lanes}, load_${wide}(x + k * depth_step + ${c * lanes}, count - ${c * lanes}), ${lanes});
+% for c in range(0, width, run):
+                store_${wide}(z + k * ${width} + ${c}, load_${wide}(x + k * depth_step + ${c}, count - ${c}), ${run});
 % endfor
             }
             continue;
         }
+% endif
         const int squares = depth_step == 1 ? deep / 4 * 4 : 0, joined = count / 4 * 4;
         for (int k = 0; k < squares; k += 4) {
             for (int line = 0; line < joined; line += 4) {

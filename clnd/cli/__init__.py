@@ -1,10 +1,10 @@
-"""The `clnd` command: devices, what is wrong with them, how fast they are, the kernels of an expression, and the cache of programs."""
+"""The `clnd` command: devices, what is wrong with them, how fast they are, the kernels of an expression, the cache, and tuning."""
 
 from __future__ import annotations
 
 import typer
 
-from clnd.cli import bench, cache, devices, doctor, kernels
+from clnd.cli import bench, cache, devices, doctor, kernels, tune
 
 app = typer.Typer(
     help="Arrays with automatic differentiation on OpenCL devices: look at devices, kernels and the cache.",
@@ -17,6 +17,7 @@ app.command("doctor")(doctor.main)
 app.command("kernels")(kernels.main)
 app.command("bench")(bench.main)
 app.command("cache")(cache.main)
+app.command("tune")(tune.main)
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ class Programs:
         platform, driver = device.cl.platform, device.cl.driver_version
         # A driver's binary is for the processor that it was made on, which the device's name does not tell.
         host = processor() if device.traits.unified_memory else ""
-        self._about = (self._options, platform.name, platform.version, device.cl.name, driver, host, _version(), cl.VERSION_TEXT)
+        self._about = (self._options, platform.name, platform.version, device.cl.name, driver, host, clnd_version(), cl.VERSION_TEXT)
 
     def kernel(self, template: str, name: str, arguments: Sequence[str] | None, parameters: dict[str, Any]) -> Kernel:
         """Give the kernel of a template rendered with these parameters, built at most once.
@@ -150,7 +150,8 @@ def _numbered(source: str) -> str:
     return "\n".join(f"{number:4} {line}" for number, line in enumerate(source.splitlines(), 1))
 
 
-def _version() -> str:
+def clnd_version() -> str:
+    """Give the version of clnd that is installed, or nothing where it only lies there."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

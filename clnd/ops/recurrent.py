@@ -21,7 +21,8 @@ from .arithmetic import where
 from .declare import Operator, composed, converted, recorded, registry, widened
 from .joining import concat, stack
 from .parts import cut, derived, part_of, unstacked
-from .products import Lines, dot, into_panels, lanes_of, sides
+from .product_plans import Lines, into_panels, lanes_of, many_registers
+from .products import dot
 from .random import Generator
 from .shape import reshape
 
@@ -292,7 +293,7 @@ def _plan(form: str, device: Any, dtype: Any, mode: str, masked: bool, shape: Sh
     engine.check_dtype(dtype, device, "RNN")
     traits, gates = device.traits, GATES[mode]
     index = engine.index_type([x.layout for x in read], max((times + 1) * batch, size + 128) * size * 4)
-    lanes, (rows, columns) = (lanes_of(device, dtype), sides(device)) if traits.schedule == "cpu" else (1, (1, 1))
+    lanes, (rows, columns) = (lanes_of(device, dtype), (8 if many_registers(device) else 4, 2)) if traits.schedule == "cpu" else (1, (1, 1))
     forward = form == "forward"
     if forward:
         rows = max(2, SUMS * rows // (8 * gates))
