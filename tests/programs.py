@@ -458,7 +458,7 @@ class Mirror:
             return self.finish(result, 0 if whole or n == 1 else n * unit * abs(result), x.dtype)
         if name in ("argmax", "argmin"):
             self.require_exact(x)
-            return self.finish(result, 0, np.dtype("float32"))
+            return self.finish(result, 0, x.dtype if x.dtype.itemsize >= 4 else np.dtype("float32"))
         if self.smooth:
             ordered = np.sort(np.moveaxis(value.real, axes, range(-len(axes), 0)).reshape(-1, n), axis=1)
             self.require_distance(np.diff(ordered, axis=1))

@@ -416,9 +416,129 @@ def densities():
         yield Call("nd.random_pdf_dirichlet", numbers([[0.2, 0.3, 0.5]], [[0.1, 0.6, 0.3]]), positive(2, 3), is_log=log)
 
 
+def halves(array):
+    return array.astype("float16")
+
+
+def variants():
+    """Further attributes of what the families have: kinds of windows, layouts, axes, lengths, ties, special values."""
+    for kind in ("max", "avg", "sum", "lp"):
+        more = {"pool_type": kind, **({"p_value": 3} if kind == "lp" else {})}
+        for kernel, stride, pad in (((2, 2), (3, 1), (0, 0)), ((3, 3), (1, 1), (1, 0)), ((3, 2), (2, 2), (1, 1))):
+            window = {"kernel": kernel, "stride": stride, "pad": pad}
+            yield Call("nd.Pooling", positive(1, 2, 6, 7), pooling_convention="full", **window, **more)
+            yield Call("nd.Pooling", positive(1, 2, 6, 7), **window, **more)
+        yield Call("nd.Pooling", positive(1, 2, 4, 5, 3), kernel=(2, 2, 2), stride=(2, 1, 1), **more)
+        yield Call("nd.Pooling", positive(1, 6, 7, 2), kernel=(3, 2), stride=(2, 2), pad=(1, 0), layout="NHWC", **more)
+        yield Call("nd.Pooling", positive(1, 8, 2), kernel=(3,), layout="NWC", **more)
+    yield Call(
+        "nd.Pooling", positive(1, 2, 6, 7), kernel=(3, 2), pad=(1, 1), pooling_convention="full", pool_type="avg", count_include_pad=False
+    )
+    cube = {"kernel": (2, 2, 2), "num_filter": 6, "num_group": 2, "pad": (1, 0, 1), "stride": (1, 2, 1)}
+    yield Call("nd.Convolution", draw(1, 4, 3, 4, 3), draw(6, 2, 2, 2, 2), draw(6), **cube)
+    yield Call("nd.Convolution", draw(2, 4, 9), draw(6, 2, 3), draw(6), kernel=(3,), num_filter=6, num_group=2, dilate=(2,), pad=(2,))
+    yield Call("nd.Convolution", draw(2, 3, 6, 5), draw(4, 3, 1, 1), draw(4), kernel=(1, 1), num_filter=4, stride=(2, 2))
+    yield Call("nd.Convolution", draw(2, 3, 6, 5), draw(3, 1, 3, 3), draw(3), kernel=(3, 3), num_filter=3, num_group=3, pad=(1, 1))
+    many = {"kernel": (3, 2), "num_filter": 6, "num_group": 2, "stride": (2, 3), "pad": (1, 1), "adj": (1, 0)}
+    yield Call("nd.Deconvolution", draw(2, 4, 4, 5), draw(4, 3, 3, 2), **many)
+    yield Call("nd.Deconvolution", draw(2, 4, 4, 5), draw(4, 3, 3, 3), kernel=(3, 3), num_filter=3, dilate=(2, 2), pad=(1, 0))
+    yield Call("nd.Deconvolution", draw(1, 2, 3, 2, 2), draw(2, 2, 2, 2, 2), draw(2), kernel=(2, 2, 2), num_filter=2, no_bias=False)
+    for axis, n in ((0, 2), (2, 4), (-1, 4)):
+        arrays = (draw(2, 3, 4), positive(n), draw(n), unit(n), positive(n))
+        yield Call("nd.BatchNorm", *arrays, fix_gamma=False, axis=axis, eps=1e-2, momentum=0.7)
+    yield Call("nd.BatchNorm", draw(5, 3), positive(3), draw(3), unit(3), positive(3), fix_gamma=False)
+    yield Call("nd.LayerNorm", draw(3, 4, 2), positive(3), draw(3), axis=0, eps=1e-2)
+    yield Call("nd.GroupNorm", draw(2, 4, 3, 2), positive(1), draw(1), num_groups=1)
+    yield Call("nd.InstanceNorm", draw(2, 3, 4, 5), positive(3), draw(3), eps=0.1)
+    yield Call("nd.LRN", draw(2, 5, 3, 3), nsize=5, alpha=0.2, beta=0.5, knorm=1.0)
+    yield Call("nd.softmax", draw(2, 3, 4), numbers([1, 2, 3, 0], [3, 1, 2, 2], dtype="int32"), axis=1, use_length=True)
+    for name in ("softmax", "log_softmax", "softmin"):
+        yield Call(f"nd.{name}", draw(3, 4, 2), axis=1, temperature=0.5)
+        yield Call(f"nd.{name}", draw(3, 4), dtype="float64", gradient=False)
+    yield Call("nd.LeakyReLU", draw(2, 3, 4, 5), unit(1), act_type="prelu")
+    yield Call("nd.UpSampling", draw(1, 2, 3, 4), draw(2, 1, 4, 4), scale=2, sample_type="bilinear", num_filter=2, num_args=2)
+    for name in ("Mask", "Last", "Reverse"):
+        yield Call(f"nd.Sequence{name}", draw(4, 2), numbers(1, 4), use_sequence_length=True)
+    yield Call("nd.SequenceLast", draw(2, 4, 3), numbers(2, 3), use_sequence_length=True, axis=1)
+    for mode, count in {"rnn_relu": 1, "rnn_tanh": 1, "gru": 3, "lstm": 4}.items():
+        arrays = [draw(4, 2, 2), unit(count * 3 * (2 + 3 + 2)), draw(1, 2, 3)] + [positive(1, 2, 3)] * (mode == "lstm")
+        yield Call("nd.RNN", *arrays, state_size=3, num_layers=1, mode=mode)
+    for blank in ("first", "last"):
+        label = numbers([1, 2, 2, 0], [3, 3, 1, 2]) + (blank == "first")
+        lengths = {"use_data_lengths": True, "use_label_lengths": True, "blank_label": blank}
+        yield Call("nd.CTCLoss", draw(8, 2, 5), label, numbers(6, 8), numbers(2, 4), **lengths)
+        yield Call("nd.CTCLoss", draw(8, 2, 5), label, numbers(2, 3), use_label_lengths=True, blank_label=blank)
+    yield Call("nd.SoftmaxOutput", draw(2, 3, 4), whole(4, 2, 3), preserve_shape=True)
+    yield Call("nd.SoftmaxOutput", draw(2, 4, 3), whole(4, 2, 3), multi_output=True, use_ignore=True, ignore_label=0, normalization="valid")
+    x = draw(2, 3, 4)
+    for shape in ((0, 0, -1), (-4, -1, 2, 0, 0), (0, -4, -1, 3, 0), (-3, -2), (2, -2), (-2, 1, 1), (0, -3)):
+        yield Call("nd.reshape", x, shape=shape)
+    for shape in ((0, 0, -1), (-1, 4), (0, -3)):
+        yield Call("nd.reshape", x, shape=shape, reverse=True)
+    yield Call("nd.slice", x, begin=(-1, None, -3), end=(None, -1, None))
+    yield Call("nd.slice", x, begin=(None, None, -1), end=(None, None, None), step=(None, None, -2))
+    yield Call("nd.split", x, num_outputs=4, axis=-1, squeeze_axis=True)
+    yield Call("nd.split_v2", x, indices_or_sections=(1, 3), axis=-1)
+    yield Call("nd.diag", draw(2, 3, 4), k=1, axis1=-2, axis2=-1)
+    yield Call("nd.take", draw(4, 3, 2), numbers([0, 1], [2, 0]), axis=-2)
+    yield Call("nd.take", draw(4, 3), numbers([3.7, 0.2], [-0.5, 1.9]))
+    for index in (whole(4, 2, 3), whole(3, 2, 4)):
+        yield Call("nd.pick", x, index, axis=-1 if index.shape[1] == 3 else 1)
+    yield Call("nd.where", numbers(0, 1, np.nan, -1), draw(4), positive(4))
+    ties = numbers([2, 1, 2, 3, 1], [0, 0, 1, 1, 0])
+    for ascending in (True, False):
+        yield Call("nd.argsort", ties, is_ascend=ascending, gradient=False)
+        yield Call("nd.topk", ties, k=3, is_ascend=ascending, ret_typ="both", gradient=False)
+    yield Call("nd.topk", draw(3, 5), axis=None, k=3, ret_typ="both", gradient=False)
+    for name in ("sum", "mean", "prod", "max", "min", "nansum", "nanprod"):
+        yield Call(f"nd.{name}", draw(2, 3, 4), axis=(0, 2), exclude=True)
+        yield Call(f"nd.{name}", whole(5, 3, 4, dtype="int32"), axis=1, gradient=False)
+    for name in ("max", "min"):
+        yield Call(f"nd.{name}", numbers([1, 3, 3, 1], [2, 2, 1, 1]), axis=1)
+    for count, dtype in enumerate(("float64", "int32", "int64"), 3):
+        yield Call("nd.argmax", whole(5, count, 7, dtype=dtype), axis=1, gradient=False)
+    for transposed in (False, True):
+        for right in (False, True):
+            for lower in (False, True):
+                triangle = triangular(3) if lower else triangular(3).transpose(0, 2, 1).copy()
+                how = {"transpose": transposed, "rightside": right, "lower": lower}
+                yield Call("nd.linalg.trmm", triangle, draw(2, 3, 3), alpha=0.5, **how)
+                yield Call("nd.linalg.trsm", triangle, draw(2, 3, 3), alpha=0.5, **how)
+    yield Call("nd.linalg.gemm", draw(2, 4, 3, 5), draw(2, 5, 3, 2), draw(2, 4, 3, 2), axis=1)
+    yield Call("nd.linalg.maketrian", draw(2, 6), lower=False)
+    yield Call("nd.linalg.maketrian", draw(2, 3), offset=-1)
+    special = numbers(0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 0.5, -0.5, 2.5, -2.5, 1e30)
+    names = "abs arctan arcsinh cbrt ceil cosh erf exp expm1 fix floor relu rint round sigmoid sinh square sqrt tanh trunc log log1p"
+    for name in names.split():
+        yield Call(f"nd.{name}", special, gradient=False)
+    for name in ["maximum", "minimum", "hypot", "equal", "greater", "lesser_equal", "logical_and", "power"]:
+        yield Call(f"nd.broadcast_{name}", special.reshape(-1, 1), special.reshape(1, -1), gradient=False)
+    w, g, m, v = draw(3, 4), unit(3, 4), draw(3, 4, low=-0.1, high=0.1), positive(3, 4)
+    step = {"rescale_grad": 0.5, "clip_gradient": 0.3, "gradient": False}
+    yield Call("nd.mp_sgd_update", halves(w), halves(g), w, lr=0.1, wd=0.01, **step)
+    yield Call("nd.mp_sgd_mom_update", halves(w), halves(g), m, w, lr=0.1, wd=0.01, momentum=0.9, **step)
+    yield Call("nd.lamb_update_phase1", w, g, m, v, t=3, wd=0.01, bias_correction=False, **step)
+    yield Call("nd.lamb_update_phase2", w, g, numbers(9), numbers(3), lr=0.1, lower_bound=0.5, upper_bound=1.5, gradient=False)
+    yield Call("nd.rmsprop_update", w, g, v, lr=0.1, clip_weights=0.5, gamma1=0.8, **step)
+    yield Call("nd.adam_update", w, g, m, v, lr=0.1, wd=0.1, epsilon=0.1, beta1=0.5, beta2=0.6, **step)
+    for size in (1, 3):
+        more = {"kernel_size": size, "max_displacement": 2, "stride1": 2, "stride2": 2, "pad_size": 3}
+        yield Call("nd.Correlation", draw(1, 2, 6, 6), positive(1, 2, 6, 6), **more)
+        yield Call("nd.Correlation", draw(1, 2, 6, 6), positive(1, 2, 6, 6), kernel_size=size, pad_size=2, is_multiply=False)
+    for mode in ("to_even_down", "to_even_up", "to_odd_down", "to_odd_up"):
+        yield Call("nd.contrib.BilinearResize2D", draw(1, 2, 5, 6), mode=mode)
+    yield Call("nd.contrib.BilinearResize2D", draw(1, 2, 5, 6), scale_height=1.5, scale_width=0.7, mode="odd_scale")
+    rois = numbers([0, 0.4, 0.6, 4.5, 4.4], [0, 1.3, 2.1, 6.9, 5.2], [0, 3, 3, 3, 3])
+    yield Call("nd.ROIPooling", draw(1, 2, 7, 8), rois, pooled_size=(3, 2), spatial_scale=0.7)
+    yield Call("nd.contrib.ROIAlign", draw(1, 2, 7, 8), rois, pooled_size=(3, 2), spatial_scale=0.7)
+    yield Call(
+        "nd.contrib.ROIAlign", draw(1, 12, 7, 8), rois, pooled_size=(3, 2), spatial_scale=0.7, position_sensitive=True, sample_ratio=2
+    )
+
+
 def calls():
     """All of them."""
-    for family in (functions, reductions, shapes, picking, algebra, networks, losses, vision, updates, densities):
+    for family in (functions, reductions, shapes, picking, algebra, networks, losses, vision, updates, densities, variants):
         yield from family()
 
 

@@ -32,6 +32,8 @@ def images_of(data: Value, shape: Geometry, *, together: bool = False) -> Value:
     images, channels = (data.shape[2], data.shape[0]) if together else data.shape[:2]
     wide = dtypes.promote(data.dtype, dtypes.float32) if dtypes.category(data.dtype) == "float" else data.dtype
     result = Value((images, channels, *shape.size), wide, data.device)
+    if result.size and not data.size:  # there are images all the same where no place looks at them
+        return engine.ready(registry["full"](shape=result.shape, value=0, dtype=data.dtype, device=data.device))
     if result.size:
         types = _types(dtypes.INFO[wide].storage, back=True)
         steps = _steps(shape, images, channels, together)

@@ -379,3 +379,25 @@ def test_wrong_calls_are_refused(name, shapes, attributes, says):
 def test_integers_are_refused(name):
     with pytest.raises(mx.MXNetError, match="int32"):
         getattr(nd, name)(nd.ones((1, 2, 3), dtype="int32"))
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin"])
+def test_a_wider_dtype_is_computed_in(name):
+    x = nd.array([[1, 0.5, -0.25, 2]], dtype="float16")
+    given = {"temperature": 1.5}
+    np.testing.assert_array_equal(
+        getattr(nd, name)(x, dtype="float32", **given).asnumpy(), getattr(nd, name)(x.astype("float32"), **given).asnumpy()
+    )
+    assert getattr(nd, name)(x.astype("float32"), dtype="float16", **given).dtype == np.float16
+
+
+def test_images_that_no_place_looks_at_are_zeros():
+    data, weight = nd.ones((2, 3, 4, 0)), nd.ones((3, 4, 3, 2))
+    for x in (data, weight):
+        x.attach_grad()
+    with autograd.record():
+        result = nd.Deconvolution(data, weight, kernel=(3, 2), num_filter=4)
+    result.backward()
+    np.testing.assert_array_equal(result.asnumpy(), np.zeros((2, 4, 6, 1)))
+    assert data.grad.shape == data.shape
+    np.testing.assert_array_equal(weight.grad.asnumpy(), np.zeros(weight.shape))

@@ -250,6 +250,19 @@ def test_histograms_that_there_are_not(bins, between, match):
 # Names.
 
 
+@pytest.mark.parametrize("name", ["argmax", "argmin", "argmax_channel"])
+def test_positions_have_the_dtype_of_the_elements_where_it_can_count(name):
+    given = {} if name == "argmax_channel" else {"axis": 1}
+    for dtype in ("float32", "int32", "int64", "uint32"):
+        assert getattr(nd, name)(nd.array([[1, 3, 2]], dtype=dtype), **given).dtype == np.dtype(dtype)
+    for dtype in ("float16", "int8", "uint8", "bool"):
+        assert getattr(nd, name)(nd.array([[0, 1, 0]], dtype=dtype), **given).dtype == np.float32
+    long = np.zeros((1, 2**24 + 2), np.int32)
+    long[0, -1 if name != "argmin" else 0] = 1
+    long[0, -1] -= name == "argmin"
+    assert getattr(nd, name)(nd.array(long, dtype="int32"), **given).asscalar() == 2**24 + 1
+
+
 def test_methods():
     x = nd.array([[1, 3], [2, 4]])
     assert x.argmax_channel().asnumpy().tolist() == [1, 1]

@@ -14,6 +14,13 @@ from clnd.ops.declare import normalize_axis
 from .declare import Convention, convention
 
 
+def _as_wide(data: Value, dtype: Any) -> Value:
+    """Data in the dtype that the result shall have, if it has more digits: then it is computed with them."""
+    if dtype is None or dtypes.promote(data.dtype, dtypes.as_dtype(dtype)) != dtypes.as_dtype(dtype):
+        return data
+    return registry["cast"](data, dtype=dtype)
+
+
 @convention("softmax", "log_softmax")
 def softmax(op: Operator) -> Convention:
     """`temperature`; the result's `dtype`; `length`: how many elements of each line count, the others give 0."""
@@ -21,6 +28,7 @@ def softmax(op: Operator) -> Convention:
     def function(
         data: Value, length: Value | None = None, *, axis: int = -1, temperature: Any = None, dtype: Any = None, use_length: Any = False
     ) -> Any:
+        data = _as_wide(data, dtype)
         if temperature is not None and temperature != 1:
             data = data / float(temperature)
         if not use_length:
@@ -47,6 +55,7 @@ def softmin(op: Operator) -> Convention:
     def function(data: Value, *, axis: int = -1, temperature: Any = None, dtype: Any = None, use_length: Any = False) -> Any:
         if use_length:
             raise DTypeError("softmin: use_length is not possible, since it takes no lengths; use softmax of -data")
+        data = _as_wide(data, dtype)
         if temperature is not None and temperature != 1:
             data = data / float(temperature)
         value = op(data, axis=axis)

@@ -51,22 +51,27 @@ def norm(op: Operator) -> Convention:
     return function
 
 
+def _counted(positions: Value, data: Value) -> Value:
+    """Positions in the dtype of the elements; in float32 where that counts no further than 2048."""
+    return converted(positions, data.dtype if data.dtype.itemsize >= 4 else dtypes.float32)
+
+
 @convention("argmax", "argmin")
 def position(op: Operator) -> Convention:
-    """Positions are float32."""
+    """Positions have the dtype of the elements, but float32 for float16 and the small integers."""
 
     def function(data: Value, *, axis: Any = None, keepdims: Any = False) -> Any:
-        return at_least_1d(registry["cast"](op(data, axis=axis, keepdims=bool(keepdims)), dtype=dtypes.float32))
+        return at_least_1d(_counted(op(data, axis=axis, keepdims=bool(keepdims)), data))
 
     return function
 
 
 @convention("argmax_channel")
 def channel(op: Operator) -> Convention:
-    """Positions are float32."""
+    """Positions as `argmax` gives them."""
 
     def function(data: Value) -> Any:
-        return converted(op(data), dtypes.float32)
+        return _counted(op(data), data)
 
     return function
 
