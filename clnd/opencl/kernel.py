@@ -134,7 +134,19 @@ class Bound:
         The operator call that it is a part of, and what it said of the launch.
     """
 
-    __slots__ = ("_arguments", "_call", "_cl", "_global_size", "_kernel", "_local_size", "_operations", "_set_bytes", "_types")
+    __slots__ = (
+        "_arguments",
+        "_call",
+        "_cl",
+        "_enqueue",
+        "_error",
+        "_global_size",
+        "_kernel",
+        "_local_size",
+        "_operations",
+        "_set_bytes",
+        "_types",
+    )
 
     def __init__(
         self,
@@ -148,6 +160,7 @@ class Bound:
         import pyopencl as cl
 
         assert kernel.arguments is not None
+        self._enqueue, self._error = cl.enqueue_nd_range_kernel, cl.Error
         self._cl = despite_cache(lambda: cl.Kernel(kernel.program, kernel.name))
         self._types = [_TYPES[kind] for kind in kernel.arguments]
         self._set_bytes = getattr(self._cl, "_set_arg_buf", self._cl.set_arg)  # the short way there, which tries nothing else first
@@ -170,14 +183,12 @@ class Bound:
         MXNetError
             When the driver refuses.
         """
-        import pyopencl as cl
-
         kernel = self._kernel
         device = kernel.device
         with device.lock:
             try:
-                event = cl.enqueue_nd_range_kernel(kernel.queue, self._cl, self._global_size, self._local_size)
-            except cl.Error as error:
+                event = self._enqueue(kernel.queue, self._cl, self._global_size, self._local_size)
+            except self._error as error:
                 raise MXNetError(f"{device}: launching kernel {kernel.name} over {self._global_size} again: {error}") from error
             counters.launches += 1
             device.launched += 1
