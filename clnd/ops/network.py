@@ -27,9 +27,9 @@ def _over_rows(step: str, passes: int, *arrays: Value, axis: int) -> Value | Non
     """A step of the softmax kernels; None where others have to do it: see `rows.grid`."""
     dtype = dtypes.floating(functools.reduce(dtypes.promote, (x.dtype for x in arrays)))
     first, *_ = arrays = tuple(converted(x, dtype) for x in arrays)
-    if axis != first.ndim - 1 or (first.dtype == dtypes.float64 and not first.device.traits.fp64):
+    lines = rows.along(first, axis)
+    if lines is None or (first.dtype == dtypes.float64 and not first.device.traits.fp64):
         return None
-    lines = rows.last_axis(first)
     sizes = rows.grid(first.device, lines, passes)
     if sizes is None:
         return None

@@ -80,9 +80,9 @@ def _plan(data: Value, way: Way, passes: int) -> tuple[Rows, Any] | None:
     if data.dtype == dtypes.float64 and not traits.fp64:
         return None
     if way.along:
-        if axis != data.ndim - 1:
+        lines = rows.along(data, axis)
+        if lines is None:
             return None
-        lines = rows.last_axis(data)
     else:
         n, count = prod(shape[axis + 1 :]), shape[axis]
         if n < traits.lanes:
