@@ -1,6 +1,7 @@
 ## Rows less their mean, divided by their deviation; scaled and shifted by numbers for each element ("element") or for the row ("row").
-## "forward": also writes the rows' means, then their variances, to `moments`, which may be known to "back". "back": from the gradient `head` of the result that of the data,
-## then those of scale and shift; for each element first of the rows of each work-item (or group), to `partial`, which "totals" adds up.
+## "normalized" also writes the rows' means, then their variances, to `moments`, which "normalized_back" may be given. From the gradient `head` of
+## the result it makes that of the data, then those of scale and shift; those for each element first of the rows of each work-item (or group), to
+## `partial`, which "totals_of_normalized" adds up.
 <%namespace name="common" file="common.cl.mako"/>\
 <%namespace name="rows" file="rows.cl.mako"/>\
 <%
@@ -17,8 +18,8 @@
     head = load(storage, "head", "at")
     if per == "element":
         head = weighed(head)
-    given = ["data"] if step == "forward" else ["head", "data"]
-    numbers = ["scale"] * scaled + ["shift"] * (step == "forward") + ["moments"] * known
+    given = ["data"] if step == "normalized" else ["head", "data"]
+    numbers = ["scale"] * scaled + ["shift"] * (step == "normalized") + ["moments"] * known
     item = "get_group_id(0)" if schedule == "gpu" else "get_global_id(0)"
     one = "if (get_local_id(0) == 0) " if schedule == "gpu" else ""
 %>\
@@ -27,7 +28,7 @@ ${common.memory({storage, compute}, index, lanes)}\
 
 ${rows.functions(["sum"], compute, lanes, schedule, group)}\
 
-% if step == "totals":
+% if step == "totals_of_normalized":
 ## out: sums of scale's gradients and of shift's, each over `items` rows of n.
 __kernel void ${name}(
     __global ${compute} *out,
@@ -57,9 +58,9 @@ __kernel void ${name}(
 }
 % else:
 __kernel void ${name}(
-    __global ${storage if step == "forward" else compute} *out,
-% if step == "forward" or per == "element":
-    __global ${compute} *${"moments" if step == "forward" else "partial"},
+    __global ${storage if step == "normalized" else compute} *out,
+% if step == "normalized" or per == "element":
+    __global ${compute} *${"moments" if step == "normalized" else "partial"},
 % endif
 % for array in given:
     __global const ${storage} *${array},
@@ -76,7 +77,7 @@ __kernel void ${name}(
     ${array} += ${array}_start;
 % endfor
     const ${compute} size = parts * n;
-% if step == "back" and per == "element":
+% if step == "normalized_back" and per == "element":
     partial += 2 * n * ${item};
     for (${index} i = ${"get_local_id(0)" if schedule == "gpu" else 0}; i < n; i += ${group if schedule == "gpu" else 1}) partial[i] = partial[n + i] = 0;
 % endif
@@ -94,7 +95,7 @@ ${rows.each_row(index, schedule, group, compute)}\
         const ${compute} variance = square_sum / size;
 % endif
         const ${compute} inverse = 1 / sqrt(variance + epsilon);
-% if step == "forward":
+% if step == "normalized":
         ${one}{
             moments[row] = mean;
             moments[rows + row] = variance;

@@ -1,4 +1,4 @@
-## softmax of rows, its logarithm, and what flows back through them. ${keep}: does the result hold the powers until they are divided?
+## softmax of rows, its logarithm, and what flows back through them. `keep`: does the result hold the powers until they are divided?
 <%namespace name="common" file="common.cl.mako"/>\
 <%namespace name="rows" file="rows.cl.mako"/>\
 <%

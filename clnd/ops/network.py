@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,11 @@ def _softmax_numpy(data: Any, axis: int = -1) -> Any:
 
 def _over_rows(step: str, passes: int, *arrays: Value, axis: int) -> Value | None:
     """A step of the softmax kernels; None where others have to do it: see `rows.grid`."""
-    first = arrays[0]
-    if axis != first.ndim - 1 or (first.dtype == dtypes.float64 and not first.device.traits.fp64):
+    dtype = dtypes.floating(functools.reduce(dtypes.promote, (x.dtype for x in arrays)))
+    first, *_ = arrays = tuple(converted(x, dtype) for x in arrays)
+    lines = rows.along(first, axis)
+    if lines is None or (first.dtype == dtypes.float64 and not first.device.traits.fp64):
         return None
-    lines = rows.last_axis(first)
     sizes = rows.grid(first.device, lines, passes)
     if sizes is None:
         return None
@@ -49,8 +51,7 @@ def softmax(data: Value, *, axis: int = -1) -> Value:
     array([0.5, 0.5], dtype=float32)
     """
     axis = normalize_axis("softmax", axis, data.ndim)
-    dtype = dtypes.floating(data.dtype)
-    there = _over_rows("softmax", 3, converted(data, dtype), axis=axis)
+    there = _over_rows("softmax", 3, data, axis=axis)
     if there is not None:
         return there
     dtype, (data,) = widened(data)
@@ -88,8 +89,7 @@ def log_softmax(data: Value, *, axis: int = -1) -> Value:
     array([-0.6931472, -0.6931472], dtype=float32)
     """
     axis = normalize_axis("log_softmax", axis, data.ndim)
-    dtype = dtypes.floating(data.dtype)
-    there = _over_rows("log_softmax", 3, converted(data, dtype), axis=axis)
+    there = _over_rows("log_softmax", 3, data, axis=axis)
     if there is not None:
         return there
     dtype, (data,) = widened(data)

@@ -80,9 +80,9 @@ def _plan(data: Value, way: Way, passes: int) -> tuple[Rows, Any] | None:
     if data.dtype == dtypes.float64 and not traits.fp64:
         return None
     if way.along:
-        if axis != data.ndim - 1:
+        lines = rows.along(data, axis)
+        if lines is None:
             return None
-        lines = rows.last_axis(data)
     else:
         n, count = prod(shape[axis + 1 :]), shape[axis]
         if n < traits.lanes:
@@ -114,7 +114,7 @@ def _forward(data: Value, gamma: Value, beta: Value, way: Way) -> tuple[Value, V
         value.place(device.allocate(value.size * value.dtype.itemsize), compact(value.shape))
     options = {"per": "element" if way.along else "row", "scaled": not way.fixed, "known": False}
     epsilon = dtypes.to_scalar(way.eps, wide)
-    rows.launch("normalization", "forward", lines, sizes, [result.buffer, moments.buffer], given, data.dtype, [epsilon], **options)
+    rows.launch("normalization", "normalized", lines, sizes, [result.buffer, moments.buffer], given, data.dtype, [epsilon], **options)
     return result, moments
 
 
@@ -213,7 +213,7 @@ def normalized_back(head: Value, data: Value, gamma: Value, *, way: Way, moments
         buffers.append(device.allocate(items * 2 * lines.n * wide.itemsize))
     epsilon = dtypes.to_scalar(way.eps, wide)
     options = {"per": per, "scaled": not way.fixed, "known": moments is not None}
-    rows.launch("normalization", "back", lines, sizes, buffers, given, data.dtype, [epsilon], **options)
+    rows.launch("normalization", "normalized_back", lines, sizes, buffers, given, data.dtype, [epsilon], **options)
     if way.along:
         _add_up(result, Value((items, 2, lines.n), wide, device).place(buffers[1], compact((items, 2, lines.n))), data.size)
     return result
@@ -224,12 +224,12 @@ def _add_up(result: Value, parts: Value, start: int) -> None:
     device, info, (items, _, n) = parts.device, dtypes.INFO[parts.dtype], parts.shape
     index = engine.index_type([result.layout, parts.layout], result.size)
     kernel = engine.kept(
-        (device, "normalization", "totals", parts.dtype, index),
+        (device, "normalization", "totals_of_normalized", parts.dtype, index),
         lambda: device.kernel(
             "normalization",
-            f"totals__{parts.dtype}",
+            f"totals_of_normalized__{parts.dtype}",
             arguments=("buffer", "buffer", *[index] * 4),
-            step="totals",
+            step="totals_of_normalized",
             index=index,
             storage=info.storage,
             compute=info.compute,

@@ -21,9 +21,11 @@ class Rows(NamedTuple):
     part_step: int
 
 
-def last_axis(data: Value) -> Rows:
-    """The rows along the last axis."""
-    n = data.shape[-1]
+def along(data: Value, axis: int) -> Rows | None:
+    """The rows along an axis; None where elements of others lie between."""
+    n = data.shape[axis]
+    if any(size != 1 for size in data.shape[axis + 1 :]):
+        return None
     return Rows(data.size // max(1, n), 1, n, n, n)
 
 

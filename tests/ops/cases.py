@@ -390,12 +390,14 @@ NETWORKS = [
     *cases(
         "softmax_back",
         BACK,
+        result=floated,
         rounded=8,
         terms=lambda head, result, axis=-1: (abs(head) + abs(head * result).sum(axis, keepdims=True)) * abs(result),
     ),
     *cases(
         "log_softmax_back",
         BACK,
+        result=floated,
         rounded=24,
         terms=lambda head, result, axis=-1: abs(head) + np.exp(result) * abs(head).sum(axis, keepdims=True),
     ),

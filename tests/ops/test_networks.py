@@ -217,25 +217,20 @@ def test_batch_norm_moves_the_averages_and_has_gradients_by_kernels_and_by_parts
 
 
 def test_a_layer_is_normalised_by_one_kernel_and_back_by_two(draw):
-    data, gamma, beta, head = draw(300, 70), draw(70), draw(70), draw(300, 70)
-    for array in (data, gamma, beta):
+    data, gamma, beta, head = arrays = draw(300, 70), draw(70), draw(70), draw(300, 70)
+    for array in arrays:
         array.attach_grad()
-    with engine.eager(False):
-        with counted() as counts:
-            nd.LayerNorm(data, gamma, beta).wait_to_read()
-        assert counts.launches == 1
-        with counted() as counts:
+        array.grad.wait_to_read()
+    with engine.eager(False), counted() as counts:
+        nd.LayerNorm(data, gamma, beta).wait_to_read()
+    assert counts.launches == 1
+    for function, given, launches in ((nd.LayerNorm, (data, gamma, beta), 3), (nd.softmax, (data,), 2)):
+        with engine.eager(False), counted() as counts:
             with autograd.record():
-                result = nd.LayerNorm(data, gamma, beta)
+                result = function(*given)
             result.backward(head)
             data.grad.wait_to_read()
-        assert counts.launches == 3
-        with counted() as counts:
-            with autograd.record():
-                result = nd.softmax(data)
-            result.backward(head)
-            data.grad.wait_to_read()
-        assert counts.launches == 2
+        assert counts.launches == launches
 
 
 def test_a_fixed_gamma_is_one_and_gets_no_gradient(draw, context):

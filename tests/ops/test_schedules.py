@@ -15,6 +15,7 @@ from clnd.ndarray import NDArray
 from clnd.opencl import Device
 from clnd.opencl.source import template_folder
 from clnd.ops import registry
+from clnd.ops.normalization import Way
 from clnd.ops.random import Generator
 from ops.case import Case, magnitudes
 from ops.cases import CASES
@@ -35,7 +36,7 @@ OTHERS = (
 ELSEWHERE = {"recurrent"}  # test_recurrent.py
 PARTS = {"common", "functions", "keys", "philox", "rows"}  # of others
 FOR_PROCESSORS = {"convolution", "matmul", "panels", "radix", "unpooling"}  # which the gpu schedule does without
-SEVERAL = [row for row in ROWS if row.name.startswith(("linalg_", "BatchNorm of images"))]
+FACTORIZATIONS = [row for row in ROWS if row.name.startswith("linalg_")]
 
 
 def transposed_dot(x: Any, y: Any, transpose_a: bool) -> Any:
@@ -74,6 +75,18 @@ def check_operators(operators: Sequence[str], device: Device, generator: np.rand
 
     for case in LARGER:
         check_case(case, np.dtype(np.float32), device, generator)
+    for found, expected in zip(normalised_channels(device), normalised_channels(mx.cpu().device), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def normalised_channels(device: Device) -> list[Any]:
+    """Images normalised as a batch, and what flows back."""
+    generator = np.random.default_rng(1)
+    data, head, gamma, beta = (
+        on(device, generator.normal(size=shape).astype(np.float32)) for shape in ((4, 3, 7, 9), (4, 3, 7, 9), (3,), (3,))
+    )
+    way = Way(1, False, 0.01)
+    return [read(registry["normalized"](data, gamma, beta, way=way)), read(registry["normalized_back"](head, data, gamma, way=way))]
 
 
 def check_row(row: Row, device: Device, generator: np.random.Generator) -> None:
@@ -99,7 +112,7 @@ def test_every_template_as_a_gpu_runs_it(seeded: int, monkeypatch: pytest.Monkey
     used = templates_of(device, monkeypatch)
     with engine.eager(True):  # an operator, a kernel: so that they are few
         check_operators([*VECTORS, *OTHERS], device, generator)
-        for row in SEVERAL:
+        for row in FACTORIZATIONS:
             check_row(row, device, generator)
     for name in ("random_normal", "sample_gamma"):
         np.testing.assert_allclose(numbers(name, device), numbers(name, mx.cpu().device), rtol=1e-5)
