@@ -645,3 +645,14 @@ def test_fused_or_not_the_bits_are_the_same(context):
             results.append(work(nd.array(values, ctx=context)).asnumpy())
     np.testing.assert_array_equal(*results)
     assert mx.cpu().device is not None
+
+
+@pytest.mark.portability
+@pytest.mark.parametrize(("name", "low"), [("tanh", -1), ("erf", -1), ("sin", -1), ("sigmoid", 0)])
+def test_no_rounding_leads_past_the_bounds_of_a_function(name, low, device):
+    x = np.linspace(-30, 30, 100_001, dtype=np.float32)
+    got = computed(device, name, np.append(x, np.float32([-1e30, 1e30])))
+    assert got.min() >= low and got.max() <= 1
+    if name != "sin":
+        assert (np.diff(got[:-2]) >= 0).all()
+        assert got[-2] == low and got[-1] == 1
