@@ -430,6 +430,7 @@ def profile() -> Iterator[Profile]:
     >>> import clnd as mx
     >>> from clnd import nd
     >>> x = nd.ones((64, 64))
+    >>> x.wait_to_read()
     >>> with mx.profiler.profile() as p:
     ...     y = nd.dot(x, x)
     >>> p.operators[0].name, p.operators[0].operations == 2 * 64**3

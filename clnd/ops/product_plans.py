@@ -178,11 +178,11 @@ def _dots_cost(problem: Problem, choice: Choice) -> float:
 
 
 def _tiles_cost(problem: Problem, choice: Choice) -> float:
-    """Two vectors are multiplied and added in a cycle; with fewer rows, more of the time goes into loading those of b."""
+    """Two vectors are multiplied and added in a cycle, fewer loaded; with few rows, more of the time goes into loading those of b."""
     a, b = (problem.rhs, problem.lhs) if choice.exchanged else (problem.lhs, problem.rhs)
     (batch, m, k), n = a.shape, b.shape[1]
     down, across = -(-m // choice.rows), -(-n // (choice.columns * problem.lanes))
-    each = max((choice.rows + 1) * choice.columns, choice.rows + choice.columns + 1) / 2
+    each = max((choice.rows + 1) * choice.columns / 2, (choice.rows + choice.columns) / 1.5)
     cost = down * across * (each * k + TILE)
     if not choice.packed[1] and not _in_rows(b, choice.columns * problem.lanes):
         cost += down * across * problem.lanes * k

@@ -39,12 +39,13 @@ FOR_PROCESSORS = {"convolution", "matmul", "panels", "radix", "unpooling"}  # wh
 FACTORIZATIONS = [row for row in ROWS if row.name.startswith("linalg_")]
 
 
-def transposed_dot(x: Any, y: Any, transpose_a: bool) -> Any:
-    return x.T @ y
+def transposed_dot(x: Any, y: Any, transpose_a: bool = False, transpose_b: bool = False) -> Any:
+    return (x.T if transpose_a else x) @ (y.T if transpose_b else y)
 
 
 LARGER = (  # whose kernels are for more than a few elements
     Case("dot", ((70, 90), (70, 80)), {"transpose_a": True}, transposed_dot, ("float32",), rounded=16, terms=magnitudes(transposed_dot)),
+    Case("dot", ((200, 99), (220, 99)), {"transpose_b": True}, transposed_dot, ("float32",), rounded=16, terms=magnitudes(transposed_dot)),
     Case("sort", ((3, 700),), {}, lambda x: np.sort(x, kind="stable"), ("float32",)),
     Case("topk", ((3, 700),), {"k": 3, "ret_typ": "value"}, lambda x, k, ret_typ: -np.sort(-x, kind="stable")[:, :k], ("float32",)),
 )
