@@ -484,6 +484,9 @@ class Recording:
         ]
         used = {int(x) for _, _, _, arguments, _, _ in tracer.launches for x in arguments if type(x) is Number}
         self._used = used | {target.found.buffer for target in targets} | self._overwritten
+        # What is written anew, and read by no launch.
+        written = {target.source for target in targets}
+        self._replaced = [i for i, source in enumerate(sources) if i in written and source.found.buffer not in self._used]
         self._entries = [self._entry(source) for source in sources]
         varying = given | {number for number, _ in self._left}
         self._between = _shared(tracer, varying)
@@ -541,6 +544,8 @@ class Recording:
     def replay(self, handles: Sequence[NDArray], buffers: dict[int, Buffer]) -> Any:
         """Do what the watched call did, with these arrays and buffers."""
         words = [generator.take(blocks) for generator, blocks in self._draws]
+        for number in self._replaced:
+            handles[number].forget()
         for left, seen in self._left:
             buffers[left] = seen.device.allocate(seen.size)
             buffers[left].maker = seen.maker

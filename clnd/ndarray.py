@@ -31,7 +31,7 @@ _IN_GRAPH = (
 )
 
 
-_LARGE = 1 << 16  # bytes of a gradient that are worth an operation
+_LARGE = 1 << 16  # bytes that are worth an operation
 
 
 class Leaf:
@@ -49,11 +49,9 @@ class Leaf:
         self.gradient._write(self.gradient.value + dz if self.req == "add" else dz)
 
     def release(self) -> None:
-        """Give back the memory of a large gradient that is about to be written anew: until then it is zeros, which wait."""
-        own = self.gradient._own
-        if self.req == "write" and self.gradient._base is None and own.buffer is not None and own.buffer.size >= _LARGE:
-            del own
-            self.receive(None)
+        """Give back the memory of a gradient that is about to be written anew."""
+        if self.req == "write" and self.gradient._base is None:
+            self.gradient.forget()
 
 
 class NDArray:
@@ -141,6 +139,13 @@ class NDArray:
             value = _alias(value)
             value.leaf = self._leaf
         self._own = value
+
+    def forget(self) -> None:
+        """Give back the memory of a large array (no view) that is about to be written anew: until then it is zeros, which wait."""
+        buffer = self._own.buffer
+        if buffer is not None and buffer.size >= _LARGE:
+            del buffer
+            self.replace(registry["zeros_like"](self._own))
 
     def _write(self, source: Value, steps: Steps = ()) -> None:
         """Write `source`, broadcast and converted, over what `steps` select, through to the base."""

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 import clnd as mx
-from clnd import autograd, nd
+from clnd import autograd, engine, nd
 from clnd.account import holdings
+
+
+@pytest.fixture(autouse=True)
+def lazily():
+    with engine.eager(False):
+        yield
 
 
 def line():

@@ -14,7 +14,7 @@ from clnd.ops import registry
 PACKAGE = Path(clnd.__file__).parent
 SCRIPTS = {"clnd.cli.__main__", "clnd.examples.tutorial"}  # importing them runs them
 
-LAZY = {"clnd.capture"}  # their examples show what CLND_EAGER=1 turns off
+LAZY = {"clnd.capture", "clnd.profiler"}  # their examples show what CLND_EAGER=1 turns off
 
 
 def modules() -> list[str]:

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 import clnd as mx
-from clnd import autograd, nd, profiler
+from clnd import autograd, engine, nd, profiler
 from clnd.opencl import Device
 from clnd.profiler import profile
+
+
+@pytest.fixture(autouse=True)
+def lazily():
+    with engine.eager(False):
+        yield
 
 
 def row(rows, name):

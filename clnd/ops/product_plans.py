@@ -128,14 +128,15 @@ class Plan(NamedTuple):
     packings: tuple[Packing | None, Packing | None] = (None, None)
     exchanged: bool = False
 
-    def launch(self, device: Any, out: Any, lhs: Any, rhs: Any) -> None:
-        """Compute into the buffer `out`, which has room for all parts, from the factors' buffers."""
+    def launch(self, device: Any, out: Any, lhs: Any, rhs: Any, operations: int = 0) -> None:
+        """Compute into the buffer `out`, which has room for all parts, from the factors' buffers; so many operations it is."""
         factors = [rhs, lhs] if self.exchanged else [lhs, rhs]
         for i, packing in enumerate(self.packings):
             if packing is not None:
                 panels = device.allocate(packing.nbytes)
                 packing.kernel(packing.grid, (1,), panels, factors[i], *packing.numbers)
                 factors[i] = panels
+        engine.operations(operations)
         self.kernel(self.grid, self.group, out, *factors, *self.numbers)
 
 

@@ -45,7 +45,7 @@ def matmul(lhs: Value, rhs: Value, *, transpose_a: bool = False, transpose_b: bo
     assert lhs.strides is not None and rhs.strides is not None
     how = _plan(device, wide, lhs.shape, lhs.strides, lhs.offset, transpose_a, rhs.shape, rhs.strides, rhs.offset, not transpose_b)
     buffer = device.allocate(how.parts * result.size * wide.itemsize)
-    how.launch(device, buffer, lhs.buffer, rhs.buffer)
+    how.launch(device, buffer, lhs.buffer, rhs.buffer, 2 * result.size * k)
     if how.parts > 1:
         shape = (*batch, how.parts, *result.shape[-2:])
         sums = Value(shape, wide, device).place(buffer, engine.compact(shape))
