@@ -1,7 +1,7 @@
 """When and as what kernel a record runs: values, records, fusion, launch. Knows no operator and no convention of any namespace."""
 
 from .code import Expression, cast
-from .launch import MARGIN, ROUNDS, check_dtype, grid, index_type, kept
+from .launch import MARGIN, ROUNDS, check_dtype, grid, index_type, kept, together
 from .layout import Layout, compact, is_compact
 from .plan import copied, defer, evaluate, gathered, launch_due, lock, ready
 from .recipe import BoundRecipe, Recipe, recipe
@@ -48,6 +48,7 @@ __all__ = [
     "recipe",
     "state",
     "to_numpy",
+    "together",
     "user_site",
     "work",
     "write_region",

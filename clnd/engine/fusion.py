@@ -11,6 +11,7 @@ import numpy as np
 
 from .code import Expression
 from .dtypes import Scalar
+from .launch import MAX_ARGUMENTS
 from .layout import Layout, Shape, broadcast, compact, repeats
 from .reduce import Folding
 from .value import Record, Step, Value
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from clnd.opencl import Device
 
 MAX_ARRAYS = 20  # arrays one kernel reads
-MAX_ARGUMENTS = 1024  # bytes of arguments that OpenCL promises room for
 MAX_AGAIN = 8  # cheap operations that a backward kernel computes again rather than reading their result
 MAX_TERMS = 160  # a larger kernel takes longer to compile than it saves
 

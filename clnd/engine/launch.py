@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -24,6 +25,9 @@ Place: TypeAlias = "tuple[Buffer, Layout]"
 # How many rounds the loops of one work-item may take: Mesa's llvmpipe ends all loops of a work-item, without an error, after 65,535 in all,
 # of which the lanes of a run may need several.
 ROUNDS = 8192
+MAX_ARGUMENTS = 1024  # bytes of arguments that OpenCL promises room for
+SEVERAL = 8  # sets of arrays that one launch goes over
+_BYTES = {"buffer": 8, "long": 8, "ulong": 8, "double": 8}
 MARGIN = 1 << 28  # elements from a buffer's start: where arrays begin before, it makes no difference to the kernel
 # Tiles along each side of the blocks that elements are turned in: so many pages of memory a processor finds without walking its tables.
 BLOCK = 8
@@ -166,6 +170,10 @@ class Prepared(NamedTuple):
 
     def launch(self, outputs: Sequence[Buffer], arrays: Sequence[tuple[Buffer | None, int]], numbers: Sequence[Scalar]) -> None:
         """Launch with these buffers to store to, arrays (and where in them the elements begin) and numbers."""
+        self.kernel(self.global_size, self.local_size, *self.filled(outputs, arrays, numbers))
+
+    def filled(self, outputs: Sequence[Buffer], arrays: Sequence[tuple[Buffer | None, int]], numbers: Sequence[Scalar]) -> list[Any]:
+        """The arguments, with these."""
         arguments = self.arguments.copy()
         for at, buffer in zip(self.outputs, outputs):
             arguments[at] = buffer
@@ -173,7 +181,45 @@ class Prepared(NamedTuple):
             arguments[at], arguments[at + 1] = buffer, offset
         for at, number in zip(self.numbers, numbers):
             arguments[at] = number
-        self.kernel(self.global_size, self.local_size, *arguments)
+        return arguments
+
+
+def together(launches: Sequence[tuple[Prepared, list[Any]]]) -> None:
+    """Launch several kernels with these arguments; one that goes over its arrays element after element does several sets in one launch."""
+    groups: dict[int, list[tuple[Prepared, list[Any]]]] = {}
+    for prepared, arguments in launches:
+        groups.setdefault(id(prepared.kernel), []).append((prepared, arguments))
+    for group in groups.values():
+        kernel = group[0][0].kernel
+        about, kinds = kernel.parameters, kernel.arguments or ()
+        most = min(SEVERAL, MAX_ARGUMENTS // sum(_BYTES.get(kind, 4) for kind in kinds))
+        straight = not about["dims"] and about["crossed"] is None
+        while group:
+            taken, group = (group[:most], group[most:]) if straight else (group[:1], group[1:])
+            if len(taken) > 1:
+                _several(kernel, taken)
+            else:
+                ((prepared, arguments),) = taken
+                kernel(prepared.global_size, prepared.local_size, *arguments)
+
+
+def _several(kernel: Kernel, sets: Sequence[tuple[Prepared, list[Any]]]) -> None:
+    """Launch a kernel's work on several sets of arrays. A set's last argument is its size."""
+    device, about, kinds = kernel.device, kernel.parameters, kernel.arguments or ()
+    members = 1 << (len(sets) - 1).bit_length()
+    several = kept(
+        (kernel, members),
+        lambda: device.kernel(
+            "several",
+            f"several_{kernel.name}",
+            arguments=kinds * members,
+            members=members,
+            **{name: about[name] for name in ("index", "stores", "loads", "numbers", "lines")},
+        ),
+    )
+    (first, given), items = sets[0], sum(prepared.global_size[0] for prepared, _ in sets)
+    empty = [*given[:-1], 0] * (members - len(sets))
+    several((items,), first.local_size, *chain.from_iterable(arguments for _, arguments in sets), *empty)
 
 
 def elementwise(fusion: Fusion, outputs: list[int], places: list[Place]) -> None:

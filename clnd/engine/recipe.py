@@ -10,7 +10,7 @@ from clnd.opencl import Bound
 
 from .fusion import ArrayTerm, Cut, Fusion
 from .launch import Prepared, Terms, prepare
-from .layout import compact
+from .layout import Layout, compact
 from .value import Value
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Recipe:
     Parameters
     ----------
     inputs : sequence of Value
-        Arrays of one shape, with buffers of their own, and all that the values are computed from.
+        Arrays of one shape with one axis, or single numbers, with buffers of their own, and all that the values are computed from.
     results : sequence of Value
         What waits. The recipe refers to none of these.
 
@@ -63,19 +63,22 @@ class Recipe:
         places = [*enumerate(prepared.outputs), *((count + i, at) for i, at in zip(self._arrays, prepared.arrays, strict=True))]
         return BoundRecipe(self, prepared, places)
 
-    def launch(self, size: int, outputs: Sequence[Buffer], arrays: Sequence[tuple[Buffer | None, int]]) -> None:
-        """Launch for arrays of `size` elements: into these buffers, from these and where in them elements begin, below `MARGIN`."""
-        self._of_size(size).launch(outputs, [arrays[i] for i in self._arrays], self.numbers)
+    def of(self, size: int, outputs: Sequence[Buffer], arrays: Sequence[tuple[Buffer | None, int]]) -> tuple[Prepared, list[Any]]:
+        """A launch, for `together`: into these buffers, from these, each beside where in it `size` elements begin, below `MARGIN`."""
+        prepared = self._of_size(size)
+        return prepared, prepared.filled(outputs, [arrays[i] for i in self._arrays], self.numbers)
 
     def _of_size(self, size: int) -> Prepared:
         prepared = self.sizes.get(size)
         if prepared is None:
-            layout = compact((size,))
             fusion = Fusion((size,), self._device)
-            fusion.terms = [ArrayTerm(term.source, layout, term.dtype) if type(term) is ArrayTerm else term for term in self._terms]
+            for term in self._terms:
+                if type(term) is ArrayTerm:
+                    term = ArrayTerm(term.source, Layout((size,), term.layout.strides, 0), term.dtype)
+                fusion.terms.append(term)
             if len(self.sizes) >= MOST:
                 self.sizes.clear()
-            prepared = self.sizes[size] = prepare(fusion, self._outputs, [layout] * len(self._outputs))
+            prepared = self.sizes[size] = prepare(fusion, self._outputs, [compact((size,))] * len(self._outputs))
         return prepared
 
 

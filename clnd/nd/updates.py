@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clnd import autograd, engine
-from clnd.engine import state
+from clnd.engine import Value, state
 from clnd.engine.layout import compact, row_major
 from clnd.errors import DTypeError, ShapeError
 from clnd.ndarray import NDArray
@@ -65,7 +65,7 @@ def _update(name: str, rule: Rule, doc: str | None = None, like: str | None = No
             return out
         step = None if len(args) != count else _step(called, rule, args, kwargs, first, out)
         if step is not None:
-            step.take(called)
+            _take(called, [step])
             again[id(out)] = _Again(rule, first, step, kwargs, weakref.ref(out, partial(_forget, again, id(out))))
             return out
         given = _bound(called, arrays, attributes, args, kwargs)
@@ -108,8 +108,7 @@ def _multi_update(name: str, rule: Rule, doc: str, *, preloaded: bool = False) -
                 found = [_computed(called, rule, *each) for each in zip(groups, attrs, strict=True)]
                 results = [_written(called, rule, *each) for each in zip(groups, found, outs, strict=True)]
             return results if count > 1 else results[0]
-        for step in steps:
-            step.take(called)
+        _take(called, steps)
         return outs if count > 1 else outs[0]
 
     return _described(function, name, [inspect.Parameter("data", inspect.Parameter.VAR_POSITIONAL)], attributes, doc)
@@ -159,39 +158,49 @@ def _numbers(name: str, word: str, given: Any, count: int) -> Sequence[Any]:
 
 
 class _Step(NamedTuple):
-    """A rule about to be launched, for arrays that lie alike."""
+    """A rule about to be launched, for arrays that lie alike; `single` are the numbers that lie in arrays."""
 
     kernel: updates.Kernel
     handles: Sequence[NDArray]
     targets: list[NDArray]
+    single: list[Value]
 
-    def take(self, name: str) -> None:
-        """Launch it. What nobody else holds is written where it lies."""
-        with engine.lock, engine.called(name):
-            self._take()
 
-    def _take(self) -> None:
-        buffers: list[Any] = []
-        written: list[NDArray] = []
-        new: list[tuple[NDArray, Any]] = []
-        for handle in self.targets:
-            if engine.held_alone(engine.Slot(handle._own)) and not handle._own.offset:
-                buffers.append(handle._own.buffer)
-                if state.tracer is not None:
-                    state.tracer.overwrites(buffers[-1])
-                written.append(handle)
-            else:
-                own = handle._own
-                buffers.append(own.device.allocate(own.size * own.dtype.itemsize))
-                new.append((handle, buffers[-1]))
-                del own  # references are counted
-        values = [handle.value for handle in self.handles]
-        self.kernel.recipe.launch(values[0].size, buffers, [(value.buffer, value.offset) for value in values])
-        for handle in written:
-            handle._own.record = None  # what it was computed from is not what it holds now
-        for handle, buffer in new:
+def _take(name: str, steps: Sequence[_Step]) -> None:
+    """Launch steps that have no array in common. What nobody else holds is written where it lies."""
+    with engine.lock, engine.called(name):
+        found = [_places(step) for step in steps]
+        launches = []
+        for step, (buffers, _) in zip(steps, found, strict=True):
+            values = [*[handle.value for handle in step.handles], *step.single]
+            launches.append(step.kernel.recipe.of(values[0].size, buffers, [(value.buffer, value.offset) for value in values]))
+            del values
+        engine.together(launches)
+        for step, (buffers, alone) in zip(steps, found, strict=True):
+            for handle, buffer, here in zip(step.targets, buffers, alone, strict=True):
+                if here:
+                    handle._own.record = None  # what it was computed from is not what it holds now
+                else:
+                    own = handle._own
+                    handle.replace(Value(own.shape, own.dtype, own.device).place(buffer, compact(own.shape)))
+
+
+def _places(step: _Step) -> tuple[list[Any], list[bool]]:
+    """Where to write each target, and whether that is where it lies."""
+    buffers: list[Any] = []
+    alone: list[bool] = []
+    for handle in step.targets:
+        here = engine.held_alone(engine.Slot(handle._own)) and not handle._own.offset
+        alone.append(here)
+        if here:
+            buffers.append(handle._own.buffer)
+            if state.tracer is not None:
+                state.tracer.overwrites(buffers[-1])
+        else:
             own = handle._own
-            handle.replace(engine.Value(own.shape, own.dtype, own.device).place(buffer, compact(own.shape)))
+            buffers.append(own.device.allocate(own.size * own.dtype.itemsize))
+            del own  # references are counted
+    return buffers, alone
 
 
 class _Again:
@@ -274,10 +283,20 @@ def _step(name: str, rule: Rule, handles: Sequence[Any], attrs: dict[str, Any], 
         if value.shape != shape or value.strides != strides or value.offset >= engine.MARGIN:
             return None
         kinds.append(value.dtype)
-    if not all(isinstance(x, NUMBERS) for x in attrs.values()):
-        return None
+    single: list[Value] = []
+    numbers: list[tuple[str, Any]] = []
+    for word, x in attrs.items():
+        if type(x) is Value:
+            if x.device is not device:
+                return None
+            single.append(engine.ready(x))
+            numbers.append((word, x.dtype))
+        elif isinstance(x, NUMBERS):
+            numbers.append((word, x))
+        else:
+            return None
     try:
-        kernel = updates.kernel_for(name, rule, device, tuple(kinds), tuple(attrs.items()), like)
+        kernel = updates.kernel_for(name, rule, device, tuple(kinds), tuple(numbers), like)
     except TypeError:  # of an attribute that there is not, or that must be given
         return None
     if kernel is None or result != kinds[kernel.like]:
@@ -285,7 +304,7 @@ def _step(name: str, rule: Rule, handles: Sequence[Any], attrs: dict[str, Any], 
     targets = [out, *[handles[i] for i in kernel.states]]
     if len({id(handle) for handle in targets}) < len(targets) or any(handle._base is not None for handle in targets):
         return None
-    return _Step(kernel, handles, targets)
+    return _Step(kernel, handles, targets, single)
 
 
 def _prepared(
@@ -297,6 +316,7 @@ def _prepared(
         for x in (*group, target):
             if not isinstance(x, NDArray) or x._base is not None or owners.setdefault(id(x), number) != number:
                 return None
+    engine.evaluate(*[x.value for group in groups for x in group], *[target.value for target in outs])
     steps = [_step(name, rule, group, some, like, target) for group, some, target in zip(groups, attrs, outs, strict=True)]
     return None if None in steps else steps  # type: ignore[return-value]
 

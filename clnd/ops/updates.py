@@ -11,9 +11,11 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from clnd import engine
 from clnd.engine import Value, dtypes
-from clnd.engine.layout import compact
+from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, MXNetError, ShapeError
 
 from .arithmetic import equal, greater, less_equal, logical_or, maximum, minimum, where
@@ -82,18 +84,23 @@ class Kernel(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def kernel_for(name: str, rule: Rule, device: Any, kinds: tuple[Any, ...], attrs: tuple[tuple[str, Any], ...], like: str) -> Kernel | None:
-    """The kernel of a rule for arrays of these dtypes, and these attributes; None where there is no single one."""
+    """The kernel of a rule for arrays of these dtypes, and these attributes; None where there is no single one.
+
+    A dtype among the attributes stands for a single number in an array, which comes behind the others.
+    """
     arrays = arrays_of(rule)
     if any(dtypes.category(dtype) != "float" for dtype in kinds) or not set(_NORMS).isdisjoint(arrays):
         return None
-    shape = (2,)  # any, with elements to tell apart from single numbers
-    given = {
-        array: Value(shape, dtype, device).place(device.allocate(prod(shape) * dtype.itemsize), compact(shape))
-        for array, dtype in zip(arrays, kinds, strict=True)
-    }
+
+    def stand_in(shape: Shape, dtype: Any) -> Value:
+        return Value(shape, dtype, device).place(device.allocate(prod(shape) * dtype.itemsize), compact(shape))
+
+    given = {array: stand_in((2,), dtype) for array, dtype in zip(arrays, kinds, strict=True)}  # elements to tell from single numbers
+    numbers = {word: stand_in((), x) if isinstance(x, np.dtype) else x for word, x in attrs}
     with engine.eager(False):
-        result, states = _waiting(name, rule, given, dict(attrs), like)
-    recipe = engine.recipe(list(given.values()), [result, *states.values()])
+        result, states = _waiting(name, rule, given, numbers, like)
+    single = [x for x in numbers.values() if isinstance(x, Value)]
+    recipe = engine.recipe([*given.values(), *single], [result, *states.values()])
     return None if recipe is None else Kernel(recipe, tuple(arrays.index(array) for array in states), arrays.index(like))
 
 

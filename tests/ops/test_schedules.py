@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import clnd as mx
-from clnd import engine
+from clnd import engine, nd
 from clnd.ndarray import NDArray
 from clnd.opencl import Device
 from clnd.opencl.source import template_folder
@@ -107,6 +107,15 @@ def check_row(row: Row, device: Device, generator: np.random.Generator) -> None:
     check_gradients(function, arrays, mx.cpu(), device, 1, generator)
 
 
+def check_step_over_several(device: Device, generator: np.random.Generator) -> None:
+    drawn = [generator.uniform(-1, 1, n).astype(np.float32) for n in (3, 3, 700, 700, 65, 65)]
+    arrays = [NDArray(engine.from_numpy(x, device), mx.cpu()) for x in drawn]
+    with engine.eager(False):
+        nd.multi_sgd_update(*arrays, lrs=(0.5, 0.25, 0.125), wds=(0, 0, 0), out=arrays[::2], num_weights=3)
+    for weight, before, gradient, rate in zip(arrays[::2], drawn[::2], drawn[1::2], (0.5, 0.25, 0.125), strict=True):
+        np.testing.assert_allclose(weight.asnumpy(), before - rate * gradient, rtol=1e-6)
+
+
 @pytest.mark.portability
 def test_every_template_as_a_gpu_runs_it(seeded: int, monkeypatch: pytest.MonkeyPatch) -> None:
     device, generator = forced("gpu", 1), np.random.default_rng(seeded)
@@ -117,6 +126,7 @@ def test_every_template_as_a_gpu_runs_it(seeded: int, monkeypatch: pytest.Monkey
             check_row(row, device, generator)
     for name in ("random_normal", "sample_gamma"):
         np.testing.assert_allclose(numbers(name, device), numbers(name, mx.cpu().device), rtol=1e-5)
+    check_step_over_several(device, generator)
     assert {file.name.split(".")[0] for file in template_folder().glob("*.mako")} - used == PARTS | FOR_PROCESSORS | ELSEWHERE
 
 

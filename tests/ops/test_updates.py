@@ -240,12 +240,50 @@ def test_one_launch(name):
         assert launches(lambda: [x.asnumpy() for x in arrays]) == 0
 
 
-def test_one_launch_for_each_weight():
-    x, y, one = nd.ones(5), nd.ones((2, 3)), nd.ones(1)
-    rates = nd.array([0.1, 0.2])
+SEVERAL = [
+    ("multi_sgd_update", 2, "float32"),
+    ("multi_sgd_mom_update", 3, "float32"),
+    ("multi_mp_sgd_mom_update", 4, "float16"),
+    ("preloaded_multi_sgd_mom_update", 3, "float32"),
+]
+
+
+@pytest.mark.portability
+@pytest.mark.parametrize(("name", "size", "dtype"), SEVERAL)
+def test_many_weights_are_a_few_launches_and_the_bits_of_one_by_one(name, size, dtype, context):
+    shapes = [(n,) for n in (1, 2, 3, 100, 17, 65, 1000, 4, 33, 20_000)] + [(3, n) for n in range(2, 12)]
+    count, rates = len(shapes), np.linspace(0.1, 0.3, len(shapes)).astype("float32")
+
+    def groups():
+        found = []
+        for i, shape in enumerate(shapes):
+            arrays = [nd.array(drawn(size * i + j, *shape), dtype=dtype, ctx=context) for j in range(size)]
+            found.append([*arrays[:-1], arrays[0].astype("float32")] if dtype == "float16" else arrays)
+        return found
+
+    def step(given, rates):
+        preloaded = name.startswith("preloaded")
+        more = [nd.array(rates, ctx=context), nd.array(rates / 10, ctx=context)] if preloaded else []
+        attributes = {} if preloaded else {"lrs": tuple(rates.tolist()), "wds": tuple((rates / 10).tolist())}
+        arrays = [x for group in given for x in group]
+        getattr(nd, name)(*arrays, *more, out=[group[0] for group in given], num_weights=len(given), **attributes)
+
+    together, apart = groups(), groups()
+    for x in (x for group in (*together, *apart) for x in group):
+        x.wait_to_read()
     with engine.eager(False):
-        assert launches(lambda: nd.multi_sgd_update(x, x, y, y, lrs=(0.1, 0.2), wds=(0, 0), num_weights=2)) == 2
-        assert launches(lambda: nd.preloaded_multi_sgd_mom_update(x, x, x, y, y, y, rates, rates, num_weights=2)) == 2
+        found = launches(lambda: step(together, rates))
+        assert found <= 2 + count // 4
+        for i, group in enumerate(apart):
+            step([group], rates[i : i + 1])
+    for one, other in zip(together, apart, strict=True):
+        for x, y in zip(one, other, strict=True):
+            np.testing.assert_array_equal(x.asnumpy(), y.asnumpy())
+
+
+def test_launches_of_others():
+    x, one = nd.ones(5), nd.ones(1)
+    with engine.eager(False):
         assert launches(lambda: nd.mp_lamb_update_phase2(x, x, one, one, x, lr=0.1, lower_bound=0, upper_bound=9)) == 1
         assert launches(lambda: nd.multi_lars(x, x, x, x, eta=0.1, eps=0)) == 1
 
