@@ -179,17 +179,18 @@ def test_a_wrong_template(schedule, template, old, new, operator, attributes, te
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "layout"),
+    ("template", "old", "new", "layout"),
     [
-        ("lane = 0; lane < count; lane++) p[lane] =", "lane = 1; lane < count; lane++) p[lane] =", "linear"),
-        ("${coordinates}${i} = rest % ${sizes}${i};", "${coordinates}${i} = 0;", "transposed, repeated, linear"),
-        ("if (j${i} == n${i})", "if (j${i} > n${i})", "row, steps, one"),
+        ("common", "lane = 0; lane < count; lane++) p[lane] =", "lane = 1; lane < count; lane++) p[lane] =", "linear"),
+        ("common", "${coordinates}${i} = rest % ${sizes}${i};", "${coordinates}${i} = 0;", "backwards, padded rows, column"),
+        ("common", "if (j${i} == n${i})", "if (j${i} > n${i})", "row, steps, one"),
+        ("elementwise", "top = rest % down * side", "top = 0", "transposed, repeated, linear"),
     ],
-    ids=["the elements past the last whole vector", "where a work-item begins", "from one row to the next"],
+    ids=["the elements past the last whole vector", "where a work-item begins", "from one row to the next", "from one block to the next"],
 )
-def test_a_wrong_walk(old, new, layout, templates, generator):
+def test_a_wrong_walk(template, old, new, layout, templates, generator):
     check_elementwise([registry["add"]], FLOAT32, layout, templates.device("cpu"), generator)
-    templates.change("common", old, new)
+    templates.change(template, old, new)
     with pytest.raises(AssertionError, match=r"^add: .* wrong"):
         check_elementwise([registry["add"]], FLOAT32, layout, templates.device("cpu"), generator)
 
