@@ -7,7 +7,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-_WIDE = 160  # columns, where nobody's terminal says otherwise
+_WIDE = 200  # columns, where nobody's terminal says otherwise
 
 
 def console() -> Console:
