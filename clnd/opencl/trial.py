@@ -23,6 +23,8 @@ from clnd.opencl.program import build_log
 if TYPE_CHECKING:
     import pyopencl as cl
 
+    from clnd.opencl.device import Device
+
 
 _SOURCE = "kernel void clnd_trial(global float* a, int n) { int i = get_global_id(0); if (i < n) a[i] = a[i] * 2.0f + 1.0f; }"
 _FORMAT = "1"
@@ -117,6 +119,29 @@ def trial_key(device: cl.Device) -> str:
     """Name a device, its driver and the processor, as far as they can change the answer."""
     about = (_FORMAT, describe(device), device.version, processor())
     return hashlib.sha256(repr(about).encode()).hexdigest()[:32]
+
+
+def kept_report(device: Device, what: str) -> str | None:
+    """Read what was kept about a device with this driver on this processor."""
+    folder = cache_folder()
+    try:
+        return None if folder is None else (folder / what / f"{_report_key(device)}.json").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
+def keep_report(device: Device, what: str, text: str) -> None:
+    """Keep a text about a device for later processes, where there is a cache."""
+    folder = cache_folder()
+    try:
+        if folder is not None:
+            write_whole(folder / what / f"{_report_key(device)}.json", text.encode())
+    except OSError:
+        pass  # then the next process finds it out again
+
+
+def _report_key(device: Device) -> str:
+    return f"{device.traits.schedule}-{trial_key(device.cl)}"
 
 
 def _one_line(error: Exception, log: str) -> str:
