@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import clnd as mx
+from clnd.opencl import counters
 
 SEED = int(os.environ.get("CLND_TEST_SEED", "20170831"))
 
@@ -28,3 +29,11 @@ def seeded():
     np.random.seed(SEED)  # noqa: NPY002 - code under test may use the global generator
     mx.random.seed(SEED)
     return SEED
+
+
+@pytest.fixture(autouse=True)
+def declared():
+    """No kernel calls a built-in function that `clnd.opencl.builtins` does not know."""
+    before = counters.undeclared
+    yield
+    assert counters.undeclared <= before

@@ -16,6 +16,8 @@ class Counters:
         Programs loaded from disk.
     renders
         Sources rendered from a template.
+    undeclared
+        Programs that a driver did not compile with the declarations of `clnd.opencl.builtins`, only without.
 
     Examples
     --------
@@ -23,7 +25,7 @@ class Counters:
     <launches 0, compilations 0, loaded 0, renders 0>
     """
 
-    __slots__ = ("compilations", "launches", "loaded", "renders")
+    __slots__ = ("compilations", "launches", "loaded", "renders", "undeclared")
 
     def __init__(self) -> None:
         self.reset()
@@ -34,6 +36,7 @@ class Counters:
         self.compilations = 0
         self.loaded = 0
         self.renders = 0
+        self.undeclared = 0
 
     def __repr__(self) -> str:
         return f"<launches {self.launches}, compilations {self.compilations}, loaded {self.loaded}, renders {self.renders}>"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from clnd.errors import MXNetError
+from clnd.opencl import builtins
 from clnd.opencl.cache import cache_folder, write_whole
 from clnd.opencl.counters import counters
 from clnd.opencl.host import processor
@@ -43,6 +44,9 @@ class Programs:
             options.append("-cl-fp32-correctly-rounded-divide-sqrt")
         self._options = " ".join(options).encode()
         platform, driver = device.cl.platform, device.cl.driver_version
+        # PoCL compiles a kernel for its binary, for groups of any size, and again at the first launch, for those of that launch. What it
+        # compiles it keeps by itself, so that a source is as good as a binary, at less than half the cost.
+        self._keeps_source = platform.name == builtins.READS_THEM_ALL
         # A driver's binary is for the processor that it was made on, which the device's name does not tell.
         host = processor() if device.traits.unified_memory else ""
         self._about = (self._options, platform.name, platform.version, device.cl.name, driver, host, clnd_version(), cl.VERSION_TEXT)
@@ -91,13 +95,16 @@ class Programs:
     def _from_disk(self, key: str, template: str, name: str, parameters: dict[str, Any]) -> Kernel | None:
         import pyopencl as cl
 
-        binary = _load(key)
-        if binary is None:
+        kept = _load(key)
+        if kept is None:
             return None
         try:
-            program = cl._cl._Program(self._device.context, [self._device.cl], [binary])
-            program._build(options=self._options, devices=[self._device.cl])
-            kernel = Kernel(self._device, program, name, template, parameters)
+            if self._keeps_source:
+                kernel = self._declared(kept.decode(errors="replace"), template, name, parameters)
+            else:
+                program = cl._cl._Program(self._device.context, [self._device.cl], [kept])
+                program._build(options=self._options, devices=[self._device.cl])
+                kernel = Kernel(self._device, program, name, template, parameters)
         except cl.Error:
             return None  # written by a driver that called itself the same
         counters.loaded += 1
@@ -114,7 +121,11 @@ class Programs:
 
         kernel = self._build(template, name, parameters)
         try:
-            _save(key, cast("list[bytes]", kernel.program.get_info(cl.program_info.BINARIES))[0])
+            get = kernel.program.get_info
+            if self._keeps_source:
+                _save(key, cast("str", get(cl.program_info.SOURCE)).encode())
+            else:
+                _save(key, cast("list[bytes]", get(cl.program_info.BINARIES))[0])
         except cl.Error:
             pass  # a driver that hands out no binaries
         return kernel
@@ -124,16 +135,31 @@ class Programs:
 
         source = render(template, name, parameters)
         counters.compilations += 1
+        if self._keeps_source:
+            try:
+                return self._declared(builtins.declarations(source) + source, template, name, parameters)
+            except cl.Error:
+                pass  # what is wrong is told without the declarations, if it is not they that are
         # pyopencl's own Program would keep a second cache, warn of all that the compiler says and leave failing sources in /tmp.
         program = cl._cl._Program(self._device.context, source)
         try:
             program._build(options=self._options, devices=[self._device.cl])
-            return Kernel(self._device, program, name, template, parameters)
+            kernel = Kernel(self._device, program, name, template, parameters)
         except cl.Error as error:
             raise MXNetError(
                 f"{self._device}: the driver cannot build kernel {name} of {template}.cl.mako: {error}\n"
                 f"{build_log(program, self._device.cl)}\n{_numbered(source)}"
             ) from error
+        counters.undeclared += self._keeps_source
+        return kernel
+
+    def _declared(self, source: str, template: str, name: str, parameters: Mapping[str, Any]) -> Kernel:
+        """The kernel of a source that declares the built-in functions which it calls."""
+        import pyopencl as cl
+
+        program = cl._cl._Program(self._device.context, source)
+        program._build(options=self._options + builtins.SKIP, devices=[self._device.cl])
+        return Kernel(self._device, program, name, template, parameters)
 
 
 def build_log(program: Any, device: Any) -> str:
