@@ -68,14 +68,16 @@ def test_a_wrong_result_is_found(bench):
             bench.check(row, Fake("clnd", right), [Fake("numpy", *wrong)])
 
 
-def test_growth(bench):
+def test_growth(bench, tmp_path):
     clnd = bench.Peer("clnd", sys.executable)
     try:
         sizes = clnd.ask(do="sizes")
-        times = {what: clnd.ask(do="grow", what=what, size=10, least=0) for what in sizes}
+        times = {what: {str(size): clnd.ask(do="grow", what=what, size=size, least=0) for size in (10, 20)} for what in sizes}
     finally:
         clnd.close()
-    assert len(times) == 3 and all(0 < seconds < 60 for seconds in times.values())
+    assert len(times) == 3 and all(0 < seconds < 60 for found in times.values() for seconds in found.values())
+    bench.plot_growth(times, str(tmp_path / "growth.png"))
+    assert (tmp_path / "growth.png").stat().st_size > 1000
 
 
 def test_every_row_names_a_form_for_clnd_and_a_peer(bench):

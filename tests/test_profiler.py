@@ -120,6 +120,29 @@ def test_operations_of_convolutions():
     assert row(p.operators, "convolve").operations == row(p.operators, "convolve_weights").operations == each
 
 
+def test_operations_of_rows_and_recurrent_layers():
+    x = given(2048, 32)
+    x.attach_grad()
+    with profile() as p:
+        with autograd.record():
+            z = nd.softmax(x)
+        z.backward()
+        nd.waitall()
+    assert row(p.operators, "softmax").operations == 5 * 2048 * 32
+    assert row(p.operators, "softmax_back").operations >= 4 * 2048 * 32
+    times, batch, size = 3, 4, 8
+    given_, state, weights = given(times, batch, size), given(1, batch, size), given(2 * size * size + 2 * size)
+    given_.attach_grad()
+    with profile() as p:
+        with autograd.record():
+            z = nd.RNN(given_, weights, state, state_size=size, num_layers=1, mode="rnn_tanh")
+        z.backward()
+        nd.waitall()
+    each = 2 * times * batch * size * size
+    assert sum(r.operations for r in p.kernels if r.name.startswith("rnn_tanh_forward")) == each
+    assert sum(r.operations for r in p.kernels if r.name.startswith("rnn_tanh_backward")) == each
+
+
 def test_backward_and_writes():
     w = given(50)
     w.attach_grad()

@@ -194,6 +194,21 @@ def plot(report: dict[str, dict[str, Any]], file: str) -> None:
     figure.savefig(file, bbox_inches="tight")
 
 
+def plot_growth(report: dict[str, dict[str, float]], file: str) -> None:
+    """Draw the time a unit of each work over how many there are."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots()
+    for what, times in report.items():
+        axes.plot([int(size) for size in times], [seconds / int(size) * 1e9 for size, seconds in times.items()], marker="o", label=what)
+    axes.set(xscale="log", yscale="log", xlabel="how many", ylabel="ns a unit")
+    axes.legend()
+    figure.savefig(file, bbox_inches="tight")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", action="append", default=[], metavar="LIBRARY=PYTHON", help="torch, mxnet, numpy or tinygrad")
@@ -203,7 +218,7 @@ def main() -> None:
     parser.add_argument("--least", type=float, default=LEAST, metavar="SECONDS", help="how long a row runs in a round")
     parser.add_argument("--json", metavar="FILE", help="write what was measured")
     parser.add_argument("--compare", metavar="FILE", help="an earlier run's --json")
-    parser.add_argument("--plot", metavar="FILE", help="draw the ratios (needs matplotlib)")
+    parser.add_argument("--plot", metavar="FILE", help="draw the ratios, or the growth (needs matplotlib)")
     parser.add_argument("--growth", action="store_true", help="time work that grows instead of the rows")
     parser.add_argument("--memory", action="store_true", help="tell the most memory that each row takes instead of its time")
     arguments = parser.parse_args()
@@ -228,7 +243,9 @@ def main() -> None:
         Path(arguments.json).write_text(json.dumps(report, indent=1), encoding="utf-8")
     if before:
         compare(report, before)
-    if arguments.plot:
+    if arguments.plot and arguments.growth:
+        plot_growth(report, arguments.plot)
+    elif arguments.plot:
         plot({name: row for name, row in report.items() if "ratios" in row}, arguments.plot)
     if any("error" in row for row in report.values()):
         raise SystemExit("rows failed")

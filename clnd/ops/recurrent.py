@@ -254,7 +254,7 @@ def recurrent_layer(given: Value, hidden: Value, bias: Value, *states: Value, le
 
 
 class Plan(NamedTuple):
-    """How the times are gone through: the kernel, its grid, how its weights lie, and how many steps a launch takes."""
+    """How the times are gone through: the kernel, its grid, how its weights lie, how many steps a launch takes, and operations a step."""
 
     kernel: Any
     grid: tuple[int, ...]
@@ -263,6 +263,7 @@ class Plan(NamedTuple):
     forward: bool
     steps: int
     shares: int
+    operations: int
 
     def weights(self, device: Any, dtype: Any, hidden: Value) -> Any:
         """The buffer of the weights as the kernel reads them."""
@@ -284,7 +285,10 @@ class Plan(NamedTuple):
     def launch(self, arguments: tuple[Any, ...], steps: int) -> None:
         """Put all steps into the queue."""
         for begin in range(0, steps, self.steps):
-            self.kernel(self.grid, self.group, *arguments, begin, min(steps, begin + self.steps), self.shares)
+            end = min(steps, begin + self.steps)
+            multiplied = end - begin - (begin == 0 and not self.forward)  # on the way back the first step has none after it
+            engine.operations(self.operations * multiplied)
+            self.kernel(self.grid, self.group, *arguments, begin, end, self.shares)
 
 
 def _plan(form: str, device: Any, dtype: Any, mode: str, masked: bool, shape: Shape, read: Sequence[Value] = ()) -> Plan:
@@ -315,14 +319,15 @@ def _plan(form: str, device: Any, dtype: Any, mode: str, masked: bool, shape: Sh
             columns=columns,
         ),
     )
+    products = 2 * batch * gates * size * size  # with the weights; the cells' own work is little beside them
     if traits.schedule == "gpu":
-        return Plan(kernel, *engine.grid(traits, batch * size), None, forward, 1, 1)
+        return Plan(kernel, *engine.grid(traits, batch * size), None, forward, 1, 1, products)
     width = lanes if forward else lanes * columns
     tile = (size if forward else size * gates) // 4 + 8 + rows * columns  # rounds
     shares, across, steps = _work(
         traits.compute_units, -(-batch // rows), -(-size // width), batch, gates * size * size, tile, rows * lanes
     )
-    return Plan(kernel, (shares * across,), (1,), width, forward, steps, shares)
+    return Plan(kernel, (shares * across,), (1,), width, forward, steps, shares, products)
 
 
 def _work(units: int, blocks: int, panels: int, batch: int, weights: int, tile: int, elements: int) -> tuple[int, int, int]:

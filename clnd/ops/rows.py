@@ -10,6 +10,16 @@ import numpy as np
 from clnd import engine
 from clnd.engine import Value, dtypes
 
+# Arithmetic operations on an element in each step, its part in the row's sums and greatest number among them.
+_OPERATIONS = {
+    "softmax": 5,
+    "log_softmax": 5,
+    "softmax_back": 4,
+    "log_softmax_back": 4,
+    "normalized": 8,
+    "normalized_back": 12,
+}
+
 
 class Rows(NamedTuple):
     """`rows` rows, `step` elements apart, each of `parts` pieces of `n` elements, `part_step` apart."""
@@ -80,4 +90,5 @@ def launch(
         ),
     )
     places = [part for x in arrays for part in (x.buffer, x.offset)]
+    engine.operations(_OPERATIONS[step] * rows.rows * rows.parts * rows.n)
     kernel(*sizes, *results, *places, *rows, *numbers)
