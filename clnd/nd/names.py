@@ -64,6 +64,7 @@ HIDDEN = {
     "pooled_max",
     "pooled_picks",
     "pooled_sum",
+    "unpicked",
     "unpooled",
     "unpooled_sum",
     "counts",

@@ -70,23 +70,29 @@ def _gather_kernel(device: Any, dtype: np.dtype[Any], index: np.dtype[Any], mode
     )
 
 
-def gather(data: Value, indices: Value, sizes: Shape, shape: Shape, mode: str = "clip") -> Value:
-    """out[o, j, i] = data[o, indices[j], i], or indices[o, i] where one index stands for each pair (o, i): `sizes` tells both."""
+def gather(data: Value, indices: Value, sizes: Shape, shape: Shape, mode: str = "clip", back: bool = False) -> Value:
+    """out[o, j, i] = data[o, indices[j], i], or data[o, indices[o, i], i] where one index stands for each pair (o, i): `sizes` tells both.
+
+    With `back`, the latter's transpose: out[o, indices[o, i], i] = data[o, i], and zeros elsewhere.
+    """
     outer, n, inner, picked = sizes
     result = Value(shape, data.dtype, data.device)
     if result.size == 0:
         return result
     data, indices = engine.gathered(data), readable(indices)
     device, traits = data.device, data.device.traits
-    form = "each" if not picked else "elements" if inner == 1 else "rows"
+    form = "back" if back else "each" if not picked else "elements" if inner == 1 else "rows"
     key = (device, "gather", data.dtype, indices.dtype, mode, form)
     kernel = engine.kept(key, lambda: _gather_kernel(device, data.dtype, indices.dtype, mode, form))
     buffer = device.allocate(result.size * data.dtype.itemsize)
-    run = 1
-    if traits.schedule == "cpu":  # whole rows, or parts where there are few
-        run = min(inner, max(-(-result.size // (4 * traits.compute_units)), _RUN), 16 * _RUN)
+    run, together = 1, 1 if back else picked
+    if traits.schedule == "cpu":  # whole rows, with `back` several, or parts where there are few
+        wanted = min(max(-(-result.size // (4 * traits.compute_units)), _RUN), 16 * _RUN)
+        run = min(inner, wanted)
+        if back and run == inner:
+            together = min(n, wanted // inner)
     grid = engine.grid(traits, result.size, engine.ROUNDS // 4)
-    kernel(*grid, buffer, data.buffer, data.offset, indices.buffer, indices.offset, outer, n, inner, picked, run)
+    kernel(*grid, buffer, data.buffer, data.offset, indices.buffer, indices.offset, outer, n, inner, together, run)
     return result.place(buffer, compact(shape))
 
 
@@ -119,17 +125,22 @@ def take(a: Value, indices: Value, *, axis: int = 0, mode: str = "clip") -> Valu
     return gather(a, indices, sizes, shape, mode)
 
 
-def _pick_back(dz: Value, index: Value, shape: Shape, axis: int, keepdims: bool, mode: str) -> Value:
-    at = normalize_axis("pick", axis, len(shape))
-    expand = registry["expand_dims"]
-    kept = (*shape[:at], 1, *shape[at + 1 :])
-    wanted = in_range("pick", registry["reshape"](index, shape=kept), shape[at], mode)
-    here = registry["equal"](along(at, len(shape), shape[at], dz.device), wanted)
-    return registry["where"](here, dz if keepdims else expand(dz, axis=at), 0)
+@launched(
+    grad=(lambda dz, index, shape, axis, keepdims, mode: registry["pick"](dz, index, axis=axis, keepdims=keepdims, mode=mode),),
+    numpy=None,
+    methods=[],
+)
+def unpicked(data: Value, index: Value, *, shape: Shape, axis: int, keepdims: bool, mode: str) -> Value:
+    """Zeros of `shape` with the elements of `data` at the positions along `axis` that `index` gives for them: `pick`, backwards."""
+    axis = normalize_axis("pick", axis, len(shape))
+    index, mode = checked_rows("pick", index, shape[axis], mode)
+    return gather(data, index, (prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]), 0), shape, mode, back=True)
 
 
 @launched(
-    grad=(lambda dz, index, data_shape, axis, keepdims, mode: _pick_back(dz, index, data_shape, axis, keepdims, mode),),
+    grad=(
+        lambda dz, index, data_shape, axis, keepdims, mode: unpicked(dz, index, shape=data_shape, axis=axis, keepdims=keepdims, mode=mode),
+    ),
     numpy=None,
 )
 def pick(data: Value, index: Value, *, axis: int = -1, keepdims: bool = False, mode: str = "clip") -> Value:

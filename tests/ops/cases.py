@@ -476,6 +476,7 @@ ELSEWHERE = {
     "sorted_places": "test_sorting.py, as what sort, argsort and topk pick elements by",
     "split": "test_operators.py, by itself: it gives several arrays",
     "split_v2": "test_shapes.py: it gives several arrays",
+    "unpicked": "test_operators.py, as the gradient of pick",
     "transfer": "test_operators.py, by itself: it takes two devices",
     **cases_linalg.ELSEWHERE,
     **cases_losses.ELSEWHERE,

@@ -287,6 +287,7 @@ def test_second_derivatives(row: Row, seeded: int) -> None:
 PARTS = {
     "Convolution": ["convolve", "convolve_images", "convolve_weights"],
     "Pooling": ["pooled_max", "pooled_picks", "pooled_sum", "unpooled", "unpooled_sum"],
+    "pick": ["unpicked"],
     "Correlation": ["correlation", "correlation_slope"],
     "Dropout": ["dropout"],
     "BatchNorm": ["batch_norm"],

@@ -413,6 +413,27 @@ def test_other_operators_refuse_wrong_shapes_and_attributes(name, shapes, attrib
     refused(registry[name], *(ones(*shape) for shape in shapes), **attributes)
 
 
+@portability
+@pytest.mark.parametrize("mode", ["clip", "wrap"])
+@pytest.mark.parametrize(("shape", "axis"), [((3, 4), 1), ((3, 5000), 1), ((5, 1300), 0), ((2, 90, 37), 1), ((6,), 0), ((0, 4), 1)])
+def test_the_gradient_of_pick_lies_where_it_was_picked(shape, axis, mode, context, device, generator):
+    """Rows that are written in parts, alone, and several together."""
+    x = nd.array(np.ones(shape), ctx=context)
+    kept = (*shape[:axis], 1, *shape[axis + 1 :])
+    index = generator.integers(-3, shape[axis] + 3, kept)
+    weights = generator.integers(1, 9, kept).astype("float32")
+    x.attach_grad()
+    for keepdims in (True, False):
+        with autograd.record():
+            z = nd.pick(x, nd.array(index, ctx=context), axis=axis, mode=mode, keepdims=keepdims)
+        z.backward(nd.array(weights if keepdims else weights.squeeze(axis), ctx=context))
+        n = shape[axis]
+        found = np.clip(index, 0, n - 1) if mode == "clip" else index % n
+        wanted = np.zeros(shape, "float32")
+        np.put_along_axis(wanted, found, weights, axis)
+        np.testing.assert_array_equal(x.grad.asnumpy(), wanted)
+
+
 def test_positions_out_of_range_are_refused():
     five = on(mx.cpu().device, np.array([0, 5], np.int32))
     with pytest.raises(IndexError, match="take: index 5 is out of bounds for an axis of 5"):
