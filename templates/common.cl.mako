@@ -49,7 +49,9 @@ inline float${n} round_half_double${n}(double${n} x)
 
 ## Loads and stores of up to ${lanes} elements. A short run goes through the same vector, so that the code between sees one type.
 ## What is indexed by lane is a variable of its own here and below: a vector that is indexed anywhere lies in memory everywhere.
+## The loops of short runs are told to stay loops: compilers make code of vectors of them, which is never worth what that takes.
 <%def name="memory(storages, index, lanes)">\
+<% SHORT = "#pragma clang loop vectorize(disable) unroll(disable)" %>\
 % for storage in sorted(storages):
 <%
     compute = "float" if storage == "half" else storage
@@ -72,6 +74,7 @@ inline ${v} load_half(__global const half *p, int count)
 {
     if (count >= ${lanes}) return vload_half${lanes}(0, p);
     ${v} v = 0;
+    ${SHORT}
     for (int lane = 0; lane < count; lane++) ((float *)&v)[lane] = vload_half(lane, p);
     return v;
 }
@@ -80,6 +83,7 @@ inline void store_half(__global half *p, ${v} v, int count)
     if (count >= ${lanes}) vstore_half${lanes}_rte(v, 0, p);
     else {
         const ${v} part = v;
+        ${SHORT}
         for (int lane = 0; lane < count; lane++) vstore_half_rte(((const float *)&part)[lane], lane, p);
     }
 }
@@ -92,6 +96,7 @@ inline ${v} load_${storage}(__global const ${storage} *p, int count)
 {
     if (count >= ${lanes}) return *(__global const ${v}_anywhere *)p;
     ${v} v = 0;
+    ${SHORT}
     for (int lane = 0; lane < count; lane++) ((${storage} *)&v)[lane] = p[lane];
     return v;
 }
@@ -100,6 +105,7 @@ inline void store_${storage}(__global ${storage} *p, ${v} v, int count)
     if (count >= ${lanes}) *(__global ${v}_anywhere *)p = v;
     else {
         const ${v} part = v;
+        ${SHORT}
         for (int lane = 0; lane < count; lane++) p[lane] = ((const ${storage} *)&part)[lane];
     }
 }

@@ -7,6 +7,7 @@ inline float8 load_float(__global const float *p, int count)
 {
     if (count >= 8) return *(__global const float8_anywhere *)p;
     float8 v = 0;
+    #pragma clang loop vectorize(disable) unroll(disable)
     for (int lane = 0; lane < count; lane++) ((float *)&v)[lane] = p[lane];
     return v;
 }
@@ -15,6 +16,7 @@ inline void store_float(__global float *p, float8 v, int count)
     if (count >= 8) *(__global float8_anywhere *)p = v;
     else {
         const float8 part = v;
+        #pragma clang loop vectorize(disable) unroll(disable)
         for (int lane = 0; lane < count; lane++) p[lane] = ((const float *)&part)[lane];
     }
 }

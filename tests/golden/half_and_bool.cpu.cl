@@ -17,6 +17,7 @@ inline float8 load_half(__global const half *p, int count)
 {
     if (count >= 8) return vload_half8(0, p);
     float8 v = 0;
+    #pragma clang loop vectorize(disable) unroll(disable)
     for (int lane = 0; lane < count; lane++) ((float *)&v)[lane] = vload_half(lane, p);
     return v;
 }
@@ -25,6 +26,7 @@ inline void store_half(__global half *p, float8 v, int count)
     if (count >= 8) vstore_half8_rte(v, 0, p);
     else {
         const float8 part = v;
+        #pragma clang loop vectorize(disable) unroll(disable)
         for (int lane = 0; lane < count; lane++) vstore_half_rte(((const float *)&part)[lane], lane, p);
     }
 }

@@ -7,6 +7,7 @@ inline int8 load_int(__global const int *p, int count)
 {
     if (count >= 8) return *(__global const int8_anywhere *)p;
     int8 v = 0;
+    #pragma clang loop vectorize(disable) unroll(disable)
     for (int lane = 0; lane < count; lane++) ((int *)&v)[lane] = p[lane];
     return v;
 }
@@ -15,6 +16,7 @@ inline void store_int(__global int *p, int8 v, int count)
     if (count >= 8) *(__global int8_anywhere *)p = v;
     else {
         const int8 part = v;
+        #pragma clang loop vectorize(disable) unroll(disable)
         for (int lane = 0; lane < count; lane++) p[lane] = ((const int *)&part)[lane];
     }
 }
