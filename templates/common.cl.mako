@@ -114,6 +114,32 @@ inline void store_${storage}(__global ${storage} *p, ${v} v, int count)
 % endfor
 </%def>
 
+## Halves, quarters and so on of a vector of `lanes` elements at any element's address, down to one, for lines that are often short.
+<%def name="pieces(kind, lanes)">\
+% for n in (lanes >> i for i in range(1, lanes.bit_length())):
+typedef ${vector(kind, n)} ${kind}${n}_anywhere __attribute__((aligned(${8 if kind == "double" else 4})));
+% endfor
+</%def>
+
+## Store `count` numbers that a work-item has for itself.
+<%def name="put_line(storage, wide, lanes)">\
+inline void put_line(__global ${storage} *to, const ${wide} *line, int count)
+{
+    for (; count >= ${lanes}; count -= ${lanes}, to += ${lanes}, line += ${lanes}) store_${storage}(to, *(const ${wide}${lanes}_anywhere *)line, ${lanes});
+% for n in (lanes >> i for i in range(1, lanes.bit_length())):
+    if (count & ${n}) {
+% if storage == "half":
+        vstore_half${"" if n == 1 else n}_rte(*(const ${wide}${n}_anywhere *)line, 0, to);
+% else:
+        *(__global ${wide}${n}_anywhere *)to = *(const ${wide}${n}_anywhere *)line;
+% endif
+        to += ${n};
+        line += ${n};
+    }
+% endfor
+}
+</%def>
+
 ## A tile of ${lanes} by ${lanes} elements, vectors `stride` elements apart, with rows and columns exchanged; `count` vectors of `height` elements are there.
 <%def name="tiles(storage, index, lanes)">\
 <%

@@ -13,16 +13,44 @@
     identity = {"max": "-INFINITY", "first": "-1"}.get(fold, "0")
     joined = {
         "sum": "{0} + {1}",
-        "max": "({1} > {0}) | ({1} != {1}) ? {1} : {0}",
-        "first": "({0} < 0) & (({1} == picks[i]) | ({1} != {1})) ? (int)offset : {0}",
+        "max": "(({1} > {0}) | ({1} != {1})) ? {1} : {0}",
+        "first": "(({0} < 0) & (({1} == picks[i]) | ({1} != {1}))) ? (int)offset : {0}",
         "take": "picks[i] == offset ? {1} : {0}",
     }[fold].format
+    # The same for a vector: masks are as wide as what they choose between.
+    narrow, broad = ("convert_int{n}", "convert_long{n}") if storage == "double" else ("", "")
+    vectors = {
+        "first": f"((*folded < 0) & {narrow}((x == p) | (x != x))) ? (int{{n}})((int)offset) : *folded",
+        "take": f"{broad}(p == (int)offset) ? x : *folded",
+    }.get(fold, joined("*folded", "x")).format
+    sizes = [lanes * 4 // (8 if storage == "double" else 4) >> i for i in range(5)]
+    sizes = [n for n in sizes if n > 1]
 %>\
 ${common.head({storage}, {storage}, fp64)}\
+% if schedule == "cpu" and sizes:
+% for kind in sorted({storage, result, picked or storage}):
+${common.pieces(kind, 2 * sizes[0])}\
+% endfor
+% endif
 
 // The least number, not below 0, that times `by` is `n` or more.
-inline ${index} steps_to(${index} n, ${index} by) { return n > 0 ? (n - 1) / by + 1 : 0; }
+inline ${index} steps_to(${index} n, ${index} by) { return n <= 0 ? 0 : by == 1 ? n : by == 2 ? (n + 1) / 2 : (n - 1) / by + 1; }
 
+<%def name="fold_vector(step, n)">\
+% if step == 1:
+                        const ${storage}${n} x = *(__global const ${storage}${n}_anywhere *)(line + i);
+% else:
+                        // The last element that is loaded is the last one that is used.
+                        const ${storage}${n} a = *(__global const ${storage}${n}_anywhere *)(line + 2 * i);
+                        const ${storage}${n} b = *(__global const ${storage}${n}_anywhere *)(line + 2 * i + ${n - 1});
+                        const ${storage}${n} x = (${storage}${n})(a.even, b.odd);
+% endif
+% if picked:
+                        const ${picked}${n} p = *(__global const ${picked}${n}_anywhere *)(picks + i);
+% endif
+                        __global ${result}${n}_anywhere *folded = (__global ${result}${n}_anywhere *)(z + i);
+                        *folded = ${vectors(n=n)};
+</%def>
 __kernel void ${name}(
     __global ${result} *restrict out,
     __global const ${storage} *restrict data, const ${index} data_start,
@@ -57,10 +85,22 @@ ${common.each_place(4, index, schedule)}\
                 const ${index} i = left;
                 if (from < to) folded = ${joined("folded", "line[i * stride_x + shift]")};
 % else:
-                if (stride_x == 1)
-                    for (${index} i = from; i < to; i++) z[i] = ${joined("z[i]", "line[i + shift]")};
-                else
-                    for (${index} i = from; i < to; i++) z[i] = ${joined("z[i]", "line[i * stride_x + shift]")};
+                ${index} i = from;
+                line += shift;
+% for step in (1, 2) if sizes else ():
+                if (stride_x == ${step}) {
+                    for (; i + ${sizes[0]} <= to; i += ${sizes[0]}) {
+${fold_vector(step, sizes[0])}\
+                    }
+% for n in sizes[1:]:
+                    if (to - i & ${n}) {
+${fold_vector(step, n)}\
+                        i += ${n};
+                    }
+% endfor
+                }
+% endfor
+                for (; i < to; i++) z[i] = ${joined("z[i]", "line[i * stride_x]")};
 % endif
             }
             if (++offset_x == window_x) {

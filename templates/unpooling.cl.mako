@@ -12,6 +12,14 @@ __kernel void ${name}(
 {
     const ${index} chunk = (images + get_global_size(0) - 1) / get_global_size(0), size = size_z * size_y * size_x;
     const ${index} begin = get_global_id(0) * chunk, end = min(images, begin + chunk), window = window_z * window_y * window_x;
+    // How far an offset is from a window's place, where all windows are inside of the image: divisions would take most of the time.
+    ${index} away[64];
+    const int quick = window <= 64 && pad_z == 0 && pad_y == 0 && pad_x == 0 && (places_z - 1) * stride_z + (window_z - 1) * dilate_z < size_z
+        && (places_y - 1) * stride_y + (window_y - 1) * dilate_y < size_y && (places_x - 1) * stride_x + (window_x - 1) * dilate_x < size_x;
+    for (int pick = 0; quick && pick < window; pick++) {
+        const int rows = pick / (int)window_x, planes = rows / (int)window_y;
+        away[pick] = (planes * dilate_z * size_y + (rows - planes * (int)window_y) * dilate_y) * size_x + (pick - rows * (int)window_x) * dilate_x;
+    }
     for (${index} image = begin; image < end; image++) {
         __global ${storage} *z = out + image * size;
         __global const ${storage} *numbers = numbers_data + numbers_start + image * places_z * places_y * places_x;
@@ -21,7 +29,9 @@ __kernel void ${name}(
             for (${index} at_y = -pad_y, q = 0; q < places_y; q++, at_y += stride_y)
                 for (${index} at_x = -pad_x, r = 0; r < places_x; r++, at_x += stride_x, numbers++) {
                     const int pick = *picks++;
-                    if (pick >= 0 && pick < window) {
+                    if (quick) {
+                        if (pick >= 0 && pick < window) z[(at_z * size_y + at_y) * size_x + at_x + away[pick]] += *numbers;
+                    } else if (pick >= 0 && pick < window) {
                         const int rows = pick / (int)window_x, planes = rows / (int)window_y;
                         const ${index} x = at_x + (pick - rows * (int)window_x) * dilate_x, y = at_y + (rows - planes * (int)window_y) * dilate_y;
                         const ${index} k = at_z + planes * dilate_z;
