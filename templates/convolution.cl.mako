@@ -12,19 +12,69 @@
 <%namespace name="common" file="common.cl.mako"/>\
 <%
     v = f"{wide}{lanes}"
+    halves = [lanes >> n for n in range(1, lanes.bit_length())]  # of a vector, down to one element
+    short = lambda n: f"{wide}{n if n > 1 else ''}"
+    taken = lambda n, at: f"vload_half{n if n > 1 else ''}(0, {at})" if storage == "half" else f"*(__global const {wide}{n}_anywhere *)({at})"
     outside = "-INFINITY" if fold == "max" else "0"
     pairs = [(r, c) for r in range(rows) for c in range(vectors)]
     axes = lambda words: ",\n    ".join(", ".join(f"const {index} {word}_{axis}" for axis in "zyx") for word in words.split())
 %>\
 ${common.head({storage}, {wide}, fp64, contract=True)}\
 ${common.memory({storage, wide}, index, lanes)}\
+% if part in ("seen", "sums", "planes"):
+${common.pieces(wide, lanes)}\
+% endif
+% if part in ("sums", "planes") and not apart:
+${common.put_line(storage, wide, lanes)}
+% endif
 % if part in ("seen", "planes"):
 // The least number, not below 0, that times `by` is `n` or more.
 inline ${index} steps_to(${index} n, ${index} by) { return n <= 0 ? 0 : by == 1 ? n : by == 2 ? (n + 1) / 2 : (n - 1) / by + 1; }
+
+// Vectors, and at the end halves, quarters and so on of one: rows are often short.
+inline void nothing(__global ${wide} *to, ${index} count)
+{
+    for (; count >= ${lanes}; count -= ${lanes}, to += ${lanes}) store_${wide}(to, ${outside}, ${lanes});
+% for n in halves:
+    if (count & ${n}) {
+        *(__global ${wide}${n}_anywhere *)to = ${outside};
+        to += ${n};
+    }
+% endfor
+}
+// Every element, or every second one.
+inline void copy_line(__global ${wide} *to, __global const ${storage} *from, ${index} count, ${index} step)
+{
+    if (step == 1) {
+        for (; count >= ${lanes}; count -= ${lanes}, to += ${lanes}, from += ${lanes}) store_${wide}(to, load_${storage}(from, ${lanes}), ${lanes});
+% for n in halves:
+        if (count & ${n}) {
+            *(__global ${wide}${n}_anywhere *)to = ${taken(n, "from")};
+            to += ${n};
+            from += ${n};
+        }
+% endfor
+    } else { // the last element that is loaded is the last one that is used
+        for (; count >= ${lanes}; count -= ${lanes}, to += ${lanes}, from += ${2 * lanes}) {
+            const ${v} a = load_${storage}(from, ${lanes}), b = load_${storage}(from + ${lanes - 1}, ${lanes});
+            store_${wide}(to, (${v})(a.even, b.odd), ${lanes});
+        }
+% for n in halves:
+        if (count & ${n}) {
+% if n > 1:
+            const ${short(n)} a = ${taken(n, "from")}, b = ${taken(n, f"(from + {n - 1})")};
+            *(__global ${wide}${n}_anywhere *)to = (${short(n)})(a.even, b.odd);
+% else:
+            *to = ${taken(n, "from")};
 % endif
-% if part in ("sums", "planes"):
-typedef ${v} ${v}_here __attribute__((aligned(${8 if wide == "double" else 4})));
-% elif part == "weights":
+            to += ${n};
+            from += ${2 * n};
+        }
+% endfor
+    }
+}
+% endif
+% if part == "weights":
 inline ${wide} total_of(${v} x${lanes})
 {
 % for n in (n for n in (16, 8, 4) if n <= lanes):
@@ -49,29 +99,16 @@ inline ${wide} total_of(${v} x${lanes})
         const ${index} from = inside ? min(extent_x, steps_to(-shift, stride_x)) : extent_x;
         const ${index} to = max(from, min(extent_x, steps_to(wide - shift, stride_x)));
         __global const ${storage} *line = data + start + ((${first} * size_z + z_in) * size_y + y_in) * size_x;
-        ${index} i = 0;
 % if spaced:
-        for (; i + ${lanes} <= extent_x; i += ${lanes}) store_${wide}(row + i, ${outside}, ${lanes});
-        for (; i < extent_x; i++) row[i] = ${outside};
+        nothing(row, extent_x);
         for (${index} j = (from + shift + spacing_x - 1) / spacing_x; j * spacing_x - shift < to; j++) row[j * spacing_x - shift] = get_${storage}(line, j);
 % else:
-        for (; i < from && i < extent_x - ${lanes}; i += ${lanes}) store_${wide}(row + i, ${outside}, ${lanes});
-        for (; i < from; i++) row[i] = ${outside};
-        i = from;
-        line += shift;
-        if (stride_x == 1) {
-            for (; i + ${lanes} <= to; i += ${lanes}) store_${wide}(row + i, load_${storage}(line + i, ${lanes}), ${lanes});
-            for (; i < to; i++) row[i] = get_${storage}(line, i);
-        } else {
-            if (stride_x == 2)
-                for (; i + ${lanes} <= to; i += ${lanes}) { // of which the last element is the last that is used
-                    const ${v} a = load_${storage}(line + 2 * i, ${lanes}), b = load_${storage}(line + 2 * i + ${lanes - 1}, ${lanes});
-                    store_${wide}(row + i, (${v})(a.even, b.odd), ${lanes});
-                }
-            for (; i < to; i++) row[i] = get_${storage}(line, i * stride_x);
-        }
-        for (; i + ${lanes} <= extent_x; i += ${lanes}) store_${wide}(row + i, ${outside}, ${lanes});
-        for (; i < extent_x; i++) row[i] = ${outside};
+        nothing(row, from);
+        if (stride_x <= 2)
+            copy_line(row + from, line + from * stride_x + shift, to - from, stride_x);
+        else
+            for (${index} i = from; i < to; i++) row[i] = get_${storage}(line, i * stride_x + shift);
+        nothing(row + to, extent_x - to);
 % endif
 </%def>
 
@@ -79,14 +116,15 @@ inline ${wide} total_of(${v} x${lanes})
 % if apart:
     const ${index} per_row = (places_x + ${lanes - 1}) / ${lanes}, vectors = per_row * places_y;
 % else:
-    const ${index} vectors = (places_y * pitch + ${lanes - 1}) / ${lanes};
+    // The last vector ends with the last place, and what it has in common with the one before is computed twice.
+    const ${index} whole = (places_y - 1) * pitch + places_x, vectors = (whole + ${lanes - 1}) / ${lanes};
+    const ${index} last_at = max((${index})0, whole - ${lanes}), last_y = last_at / pitch, last_left = last_at - last_y * pitch;
 % endif
 </%def>
 
 ## The tile of sums of places, stored from `to` on: filters from `filter` on with the weights `w`, vectors of places from `begin` on of the plane `x`.
 ## With `apart` no vector goes past the end of a row: the last one of a row begins earlier, and what it has in common with the one before is
-## computed twice. Else vectors lie one after another in what is written out; before `until`, more of the rows is still to come from this
-## work-item, which therefore stores whole vectors.
+## computed twice. Else vectors lie one after another in what is written out.
 <%def name="one_tile()">\
 % if apart:
         ${index} y = begin / per_row, left = (begin - y * per_row) * ${lanes};
@@ -99,7 +137,12 @@ inline ${wide} total_of(${v} x${lanes})
         left += ${lanes};
         if (left >= per_row * ${lanes}) { left = 0; y++; }
 % else:
-        const ${index} y${c} = y, left${c} = left, at${c} = (begin + ${c}) * ${lanes};
+        ${index} y${c} = y, left${c} = left, at${c} = (begin + ${c}) * ${lanes};
+        if (at${c} > last_at) {
+            y${c} = begin + ${c} < vectors ? last_y : places_y;
+            left${c} = last_left;
+            at${c} = last_at;
+        }
         left += ${lanes};
         while (left >= pitch) { left -= pitch; y++; }
 % endif
@@ -115,7 +158,7 @@ inline ${wide} total_of(${v} x${lanes})
 % endfor
 % if fold:
 % for c in range(vectors):
-            sum0_${c} = ${{"sum": f"sum0_{c} + x{c}", "max": f"(x{c} > sum0_{c}) | (x{c} != x{c}) ? x{c} : sum0_{c}"}[fold]};
+            sum0_${c} = ${{"sum": f"sum0_{c} + x{c}", "max": f"((x{c} > sum0_{c}) | (x{c} != x{c})) ? x{c} : sum0_{c}"}[fold]};
 % endfor
         }
 % else:
@@ -154,22 +197,21 @@ inline ${wide} total_of(${v} x${lanes})
             if (filter + ${r} < filters) store_${storage}(to + ${r} * filter_step + y${c} * step_y + left${c}, sum${r}_${c}, ${lanes});
 % endfor
         } else {
-            ${v} sums[${rows + 1}];
+            ${v} sums[${rows}];
 % for r in range(rows):
             sums[${r}] = sum${r}_${c};
 % endfor
             ${index} row = y${c}, column = left${c};
             for (int lane = 0; lane < ${lanes} && row < places_y; lane += pitch - column, column = 0, row++) {
                 const int count = (int)min(places_x - column, (${index})(${lanes} - lane));
-                if (step_x == 1 && step_y == places_x && count > 0 && row * places_x + column + ${lanes} <= until) {
-% for r in range(rows):
-                    if (filter + ${r} < filters)
-                        store_${storage}(to + ${r} * filter_step + row * step_y + column, *(const ${v}_here *)((const ${wide} *)(sums + ${r}) + lane), ${lanes});
-% endfor
-                } else
-                    for (int r = 0; r < min(${rows}, (int)(filters - filter)); r++)
-                        for (int i = 0; i < count; i++)
-                            put_${storage}(to + r * filter_step + row * step_y, (column + i) * step_x, ((const ${wide} *)(sums + r))[lane + i]);
+                for (int r = 0; r < min(${rows}, (int)(filters - filter)) && count > 0; r++) {
+                    __global ${storage} *at = to + r * filter_step + row * step_y + column * step_x;
+                    const ${wide} *line = (const ${wide} *)(sums + r) + lane;
+                    if (step_x == 1)
+                        put_line(at, line, count);
+                    else
+                        for (int i = 0; i < count; i++) put_${storage}(at, i * step_x, line[i]);
+                }
             }
         }
 % endif
@@ -241,22 +283,45 @@ ${plane_vectors()}\
     const ${index} blocks = (filters + ${rows - 1}) / ${rows}, across = (vectors - 1) / ${vectors} + 1;
     const ${index} tiles = images * places_z * groups * blocks * across;
     const ${index} first = get_global_id(0) * chunk, last = min(tiles, first + chunk);
+    // Neighbouring tiles see the same, or where weights are many have the same weights, which then come from the cache.
+    ${index} block, place, group, z, image;
+    {
+        const ${index} run = first / (weights_stay ? across : blocks), inner = first - run * (weights_stay ? across : blocks);
+        const ${index} rest = run / (weights_stay ? images * places_z : across), middle = run - rest * (weights_stay ? images * places_z : across);
+        const ${index} plane = weights_stay ? middle : rest / groups;
+        block = weights_stay ? rest % blocks : inner;
+        place = weights_stay ? inner : middle;
+        group = weights_stay ? rest / blocks : rest % groups;
+        image = plane / places_z;
+        z = plane - image * places_z;
+    }
     for (${index} number = first; number < last; number++) {
-        // Neighbouring tiles see the same, or where weights are many have the same weights, which then come from the cache.
-        const ${index} run = number / (weights_stay ? across : blocks), rest = run / (weights_stay ? images * places_z : across);
-        const ${index} block = weights_stay ? rest % blocks : number - run * blocks;
-        const ${index} begin = (weights_stay ? number - run * across : run - rest * across) * ${vectors};
-        const ${index} group = weights_stay ? rest / blocks : rest % groups, plane = weights_stay ? run % (images * places_z) : rest / groups;
-        const ${index} z = plane % places_z, image = plane / places_z, filter = block * ${rows};
-% if not apart:
-        const ${index} more = weights_stay ? last - number : (last - 1 - number) / blocks + 1;
-        const ${index} after = min(places_y * pitch, (begin + more * ${vectors}) * ${lanes}), after_y = after / pitch;
-        const ${index} until = after_y * places_x + min(places_x, after - after_y * pitch);
-% endif
+        const ${index} begin = place * ${vectors}, filter = block * ${rows};
         __global const ${wide} *x = seen + seen_start + image * image_size + group * group_size + z * plane_size;
         __global const ${wide} *w = packed + (group * blocks + block) * depth * ${rows};
         __global ${storage} *to = out + start + image * image_step + (group * filters + filter) * filter_step + z * step_z;
 ${one_tile()}\
+        if (weights_stay) {
+            if (++place < across) continue;
+            place = 0;
+            if (++z < places_z) continue;
+            z = 0;
+            if (++image < images) continue;
+            image = 0;
+            if (++block < blocks) continue;
+            block = 0;
+            group++;
+        } else {
+            if (++block < blocks) continue;
+            block = 0;
+            if (++place < across) continue;
+            place = 0;
+            if (++group < groups) continue;
+            group = 0;
+            if (++z < places_z) continue;
+            z = 0;
+            image++;
+        }
     }
 }
 % elif part == "planes":
@@ -277,7 +342,7 @@ __kernel void ${name}(
     __global const ${storage} *bias = bias_data + bias_start;
 % endif
 ${plane_vectors()}\
-    const ${index} blocks = (filters + ${rows - 1}) / ${rows}, units = images * groups${"" if apart else ", until = places_y * places_x"};
+    const ${index} blocks = (filters + ${rows - 1}) / ${rows}, units = images * groups;
     const ${index} chunk = (units + get_global_size(0) - 1) / get_global_size(0);
     const ${index} begin_unit = get_global_id(0) * chunk, end_unit = min(units, begin_unit + chunk);
     const ${index} n1 = phases_z, n2 = phases_y, n3 = phases_x, n4 = extent_z, n5 = extent_y;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from math import gcd, prod
 from typing import Any, TypeAlias
@@ -12,115 +13,20 @@ from clnd import engine
 from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape, compact
 
+from . import winograd
 from .declare import converted, registry
+from .seen import PART, ROUNDS, Job, Seen, Target, Weights, index_of, items_for, itemsize_of, kinds_of, line_rounds, run, tile_of, written
 from .windows import Geometry
 
 Launch: TypeAlias = "Callable[[int, int, Any, int], None]"  # of images begin to end, which are in a buffer from an element on
 
-ROUNDS = 4 * engine.ROUNDS  # of a work-item: its innermost loop takes one for each
 PHASES = 16  # of images, from which on so many small convolutions are dearer than products of matrices
-_PART = 2**26  # bytes of images written out at a time
 _NEAR = 2**18  # bytes of a group of channels that is written out for itself
 _FAR = 2**22  # bytes of a group's weights, from which on they are not read anew for each tile of places
 _LITTLE = 64  # products for an element of images, of which most may be by zeros between numbers
+_TILE = 100  # cycles of a tile beside its products, as an estimate
+_PACK = 3.5  # cycles of a weight that is packed
 _BAND = 1280  # places whose numbers, of a tile's filters, stay in the nearest cache
-
-
-@dataclass(frozen=True)
-class Seen:
-    """How images are written out for a window: for three axes, phases, extents, and the distance of the elements there."""
-
-    geometry: Geometry
-    phases: Shape
-    extents: Shape
-    spacing: Shape = (1, 1, 1)
-    first: int = 0  # element, which the first place sees at the first offset
-
-    @classmethod
-    def by(cls, given: Geometry) -> Seen:
-        """For a geometry of one to three axes."""
-        rows = given.arguments()
-        shape = Geometry(*(tuple(rows[i : i + 3]) for i in range(0, 18, 3)))
-        reach = [(k - 1) * d for k, d in zip(shape.window, shape.dilate, strict=True)]
-        return cls(
-            shape,
-            tuple(min(s, r + 1) for s, r in zip(shape.stride, reach, strict=True)),
-            tuple(n + r // s for n, r, s in zip(shape.places, reach, shape.stride, strict=True)),
-        )
-
-    @property
-    def spaced(self) -> bool:
-        """Are there zeros between the elements?"""
-        return self.spacing != (1, 1, 1)
-
-    @property
-    def over(self) -> int:
-        """How many elements more a row has than places."""
-        return self.extents[2] - self.geometry.places[2]
-
-    @property
-    def channel(self) -> int:
-        """Elements of a channel."""
-        return prod(self.phases) * prod(self.extents)
-
-    @property
-    def plane(self) -> int:
-        """Elements from one place to the next along the first axis."""
-        return self.extents[1] * self.extents[2]
-
-    @property
-    def row(self) -> int:
-        """Places of a plane, those past the last of a row counted."""
-        return self.geometry.places[1] * self.extents[2]
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Where the weights are: the strides of groups, filters, channels and of the window's three axes, and where the first one is."""
-
-    value: Value
-    start: int
-    group: int
-    filter: int
-    channel: int
-    window: Shape
-
-
-def _kinds(dtype: Any, lanes: int) -> dict[str, Any]:
-    info = dtypes.INFO[dtype]
-    return {"storage": info.storage, "wide": info.compute, "lanes": lanes * 4 // (8 if info.compute == "double" else 4)}
-
-
-def _launch(
-    device: Any,
-    part: str,
-    dtype: Any,
-    index: str,
-    items: int,
-    arguments: Sequence[Any],
-    rows: int = 0,
-    vectors: int = 0,
-    fold: str = "",
-    **variant: bool,
-) -> None:
-    """Run a part of the template: a buffer, a Python number, or the text "buffer" for each argument."""
-    kinds = tuple(index if isinstance(x, int) else "buffer" for x in arguments)
-    kernel = device.kernel(
-        "convolution",
-        f"convolution_{part}__{dtype}"
-        + (f"_{rows}x{vectors}" if rows else "")
-        + fold
-        + "".join(f"_{word}" for word, on in variant.items() if on),
-        arguments=kinds,
-        index=index,
-        part=part,
-        rows=rows,
-        vectors=vectors,
-        fold=fold,
-        **{"biased": False, "apart": False, "spaced": False, **variant},
-        **_kinds(dtype, device.traits.lanes),
-    )
-    kernel((items,), (1,), *arguments)
 
 
 def fits(shape: Geometry, depth: int, *values: Value | None) -> bool:
@@ -128,6 +34,7 @@ def fits(shape: Geometry, depth: int, *values: Value | None) -> bool:
     given = [value for value in values if value is not None]
     return (
         given[0].device.traits.schedule == "cpu"
+        and given[0].device.traits.lanes > 1
         and len({value.dtype for value in given}) == 1
         and dtypes.category(given[0].dtype) == "float"
         and all(value.size for value in given)
@@ -136,94 +43,68 @@ def fits(shape: Geometry, depth: int, *values: Value | None) -> bool:
     )
 
 
-def _itemsize(dtype: Any) -> int:
-    return int(dtypes.promote(dtype, dtypes.float32).itemsize)
-
-
-def _index(seen: Seen, *sizes: int) -> str:
-    """The type that reaches elements of arrays of these sizes, and whatever strides and padding point to."""
-    return engine.index_type([], max(2 * max(sizes), 4 * max(seen.geometry.arguments())))
-
-
-def _items(device: Any, work: int, rounds: int) -> int:
-    """How many work-items: `work` in elements, `rounds` of loops in all."""
-    return max(1, min(4 * int(device.traits.compute_units), work // 4096), -(-rounds // engine.ROUNDS))
-
-
-def _line(seen: Seen, lanes: int) -> int:
-    """Rounds that a row takes to be written: vectors, and single elements where the image begins and where vectors no more fit."""
-    x, single = seen.extents[2], max(0, seen.geometry.pad[2]) + 2 * lanes
-    return (
-        3 + x + (x if seen.spacing[2] > 1 else 0) if seen.geometry.stride[2] > 1 or seen.spacing[2] > 1 else 3 + min(x, single) + x // lanes
-    )
-
-
-def _written(data: Value, begin: int, end: int, seen: Seen, index: str, slack: int) -> tuple[Any, int]:
-    """Images written out: a buffer, of which up to `slack` elements more are read, and where they begin in it."""
-    device, channels, shape = data.device, data.shape[1], seen.geometry
-    start = data.offset + begin * channels * prod(shape.size)
-    if (
-        not slack
-        and seen.extents == shape.size
-        and seen.phases == (1, 1, 1)
-        and not seen.spaced
-        and not any(shape.pad)
-        and data.dtype != dtypes.float16
-    ):
-        return data.buffer, start  # as they are
-    total = (end - begin) * channels * seen.channel
-    buffer = device.allocate((total + slack) * _itemsize(data.dtype))
-    rounds = total // seen.extents[2] * _line(seen, device.traits.lanes) + slack
-    arguments = [buffer, data.buffer, start, (end - begin) * channels, *shape.size, *seen.spacing]
-    arguments += [*shape.stride, *seen.phases, *seen.extents, *shape.pad, slack]
-    _launch(device, "seen", data.dtype, index, _items(device, total, rounds), arguments, spaced=seen.spaced)
-    return buffer, 0
-
-
 def _offsets(device: Any, dtype: Any, index: str, seen: Seen, channels: int, packing: Sequence[Any], rows: int, work: int) -> Any:
     """A buffer with the offsets in what is written out of a group of channels, and perhaps weights packed."""
     shape = seen.geometry
     buffer = device.allocate(channels * prod(shape.window) * (4 if index == "int" else 8))
     geometry = [*shape.window, *shape.stride, *shape.dilate, *seen.phases, *seen.extents]
-    _launch(device, "offsets", dtype, index, _items(device, work, work), [buffer, *packing, channels, seen.channel, *geometry], rows)
+    run(
+        device,
+        "convolution",
+        "offsets",
+        dtype,
+        index,
+        items_for(device, work, work),
+        [buffer, *packing, channels, seen.channel, *geometry],
+        rows,
+    )
     return buffer
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where sums go: the first element, and the steps of images, filters and along three axes."""
-
-    value: Value
-    first: int
-    image: int
-    filter: int
-    along: Shape
-
-
-@dataclass(frozen=True)
-class Job:
-    """A convolution of images that are written out with others': its weights, what the window sees, and where the sums go."""
-
-    weights: Weights
-    seen: Seen
-    target: Target
 
 
 def _sums(data: Value, bias: Value | None, groups: int, filters: int, jobs: Sequence[Job]) -> None:
     """Convolve compact images (images, groups * channels, *size) with `filters` filters for each group."""
     seen = jobs[0].seen
-    itemsize, images = _itemsize(data.dtype), data.shape[0]
+    turning = _turned(data, groups, filters, jobs)
+    if turning is not None:
+        winograd.convolved(data, bias, groups, filters, jobs[0], turning)
+        return
+    itemsize, images = itemsize_of(data.dtype), data.shape[0]
     each = data.shape[1] * seen.channel
-    count = max(1, min(images, _PART // (each * itemsize)))
+    count = max(1, min(images, PART // (each * itemsize)))
     launches = [_prepared(data, bias, groups, filters, job, count) for job in jobs]
     waiting = [launch for launch in launches if launch is not None]
     for begin in range(0, images if waiting else 0, count):
         end = min(images, begin + count)
         slack = max(slack for slack, _ in waiting)
-        index = _index(seen, count * each + slack, data.offset + data.size)
-        buffer, start = _written(data, begin, end, seen, index, slack)
+        index = index_of(seen, count * each + slack, data.offset + data.size)
+        buffer, start = written(data, begin, end, seen, index, slack)
         for _, launch in waiting:
             launch(begin, end, buffer, start)
+
+
+def _turned(data: Value, groups: int, filters: int, jobs: Sequence[Job]) -> winograd.Turning | None:
+    """How the images are turned for Winograd's form, where that is thought to take less time."""
+    if len(jobs) > 1 or not winograd.fits(jobs[0]):
+        return None
+    turning = winograd.Turning.of(
+        data.device.traits.lanes,
+        itemsize_of(data.dtype),
+        data.shape[0],
+        data.shape[1] // groups,
+        filters,
+        groups,
+        jobs[0].seen.geometry,
+    )
+    return turning if turning.cost < _straight(data, groups, filters, jobs[0]) else None
+
+
+def _straight(data: Value, groups: int, filters: int, job: Job) -> float:
+    """Cycles of a convolution in the form of this file, as an estimate."""
+    seen, images, channels = job.seen, data.shape[0], data.shape[1] // groups
+    depth = channels * prod(seen.geometry.window)
+    tiling = _tiling(data, filters, depth, seen, job.target)
+    tiles = images * tiling.blocks * tiling.across * (tiling.rows * tiling.vectors / 2 * depth + _TILE)
+    return groups * (tiles + _PACK * depth * filters + images * channels * seen.channel)
 
 
 @dataclass(frozen=True)
@@ -256,49 +137,47 @@ class Tiling:
     slack: int
     rounds: int
 
-    @classmethod
-    def of(cls, device: Any, dtype: Any, filters: int, depth: int, seen: Seen, target: Target) -> Tiling:
-        """For filters of a group, each sum of `depth` products."""
-        lanes: int = _kinds(dtype, device.traits.lanes)["lanes"]
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def of(native: int, itemsize: int, filters: int, depth: int, seen: Seen, along: Shape) -> Tiling:
+        """For filters of a group, each sum of `depth` products of numbers that so many bytes hold; `native` are the device's lanes."""
+        lanes = native * 4 // itemsize
         places, pitch = seen.geometry.places, seen.extents[2]
-        if pitch == places[2] and target.along[1] == pitch * target.along[2]:
+        if pitch == places[2] and along[1] == pitch * along[2]:
             places, pitch = (places[0], 1, places[1] * pitch), places[1] * pitch
-        ending, following = places[1] * -(-places[2] // lanes), -(-places[1] * pitch // lanes)
-        apart = target.along[2] <= 2 and places[2] >= lanes and ending <= following * 9 // 8
+        whole = (places[1] - 1) * pitch + places[2]
+        ending, following = places[1] * -(-places[2] // lanes), -(-whole // lanes)
+        apart = along[2] <= 2 and places[2] >= lanes and ending <= following * 9 // 8
         per_plane = ending if apart else following
-        rows, vectors = _tile(device.traits.lanes, filters, per_plane, _itemsize(dtype) == 8)
+        rows, vectors = tile_of(native, filters, per_plane, itemsize == 8)
         width = vectors * lanes
-        slack, rounds = (0, depth) if apart else (width + seen.over, depth + rows * width)
-        return cls(rows, vectors, apart, places, pitch, -(-filters // rows), -(-per_plane // vectors), slack, rounds)
+        slack, rounds = max(0, lanes - whole), depth if apart else depth + rows * width
+        return Tiling(rows, vectors, apart, places, pitch, -(-filters // rows), -(-per_plane // vectors), slack, rounds)
 
 
-def _tile(lanes: int, filters: int, vectors: int, wide: bool) -> tuple[int, int]:
-    """Filters and vectors of a tile: as many sums as there are registers for, and the least work for a plane of so many vectors."""
-    if filters <= 2:
-        return filters, (3 if wide else 6) // filters
-    known = [(8, 3), (4, 4), (8, 2)] if lanes == 16 else [(4, 3), (4, 2)]
-    rows, across = min(known, key=lambda tile: -(-filters // tile[0]) * tile[0] * -(-vectors // tile[1]) * tile[1])
-    return rows, (across + 1) // 2 if wide else across
+def _tiling(data: Value, filters: int, depth: int, seen: Seen, target: Target) -> Tiling:
+    return Tiling.of(data.device.traits.lanes, itemsize_of(data.dtype), filters, depth, seen, target.along)
 
 
 def _prepared(data: Value, bias: Value | None, groups: int, filters: int, job: Job, count: int) -> tuple[int, Launch] | None:
     """How to convolve images that are written out, `count` at a time, and how many elements past them are read; None where it is done."""
     seen, target, weights = job.seen, job.target, job.weights
-    device, dtype, itemsize = data.device, data.dtype, _itemsize(data.dtype)
+    device, dtype, itemsize = data.device, data.dtype, itemsize_of(data.dtype)
     images, channels = data.shape[0], data.shape[1] // groups
     depth, group = channels * prod(seen.geometry.window), channels * seen.channel
-    tiling = Tiling.of(device, dtype, filters, depth, seen, target)
+    tiling = _tiling(data, filters, depth, seen, target)
     size = groups * tiling.blocks * depth * tiling.rows
     tiles = tiling.places[0] * tiling.blocks * tiling.across  # of a group of an image
     reached = [value.offset + value.size for value in (data, weights.value, target.value)]
-    index = _index(seen, count * groups * group + tiling.slack, size, *reached, images * groups * tiles)
+    index = index_of(seen, count * groups * group + tiling.slack, size, *reached, images * groups * tiles)
     packed = device.allocate(size * itemsize)
     packing = [packed, weights.value.buffer, weights.start, groups, filters, weights.group, weights.filter, weights.channel]
     offsets = _offsets(device, dtype, index, seen, channels, [*packing, *weights.window], tiling.rows, size)
     weighing = [offsets, packed] + ([] if bias is None else [bias.buffer, bias.offset])
     each = _rounds(seen, tiling, channels, device.traits.lanes)
     few = 4 * device.traits.compute_units
-    if images * groups >= few and group * itemsize <= _NEAR and each <= ROUNDS:  # groups of images are written out one at a time
+    little = filters * prod(seen.geometry.window) <= _LITTLE * prod(seen.geometry.stride)  # beside what is read and written
+    if little and images * groups >= few and group * itemsize <= _NEAR and each <= ROUNDS:  # groups of images are written out one at a time
         _by_planes(
             data, seen, target, tiling, (groups, channels, filters, depth), index, weighing, biased=bias is not None, apart=tiling.apart
         )
@@ -312,8 +191,9 @@ def _prepared(data: Value, bias: Value | None, groups: int, filters: int, job: J
         arguments += [*tiling.places, tiling.pitch, groups * group, group, seen.plane]
         arguments += [target.first + begin * target.image, target.image, target.filter, *target.along]
         engine.operations(2 * (end - begin) * groups * filters * depth * prod(seen.geometry.places))
-        _launch(
+        run(
             device,
+            "convolution",
             "sums",
             dtype,
             index,
@@ -331,7 +211,8 @@ def _prepared(data: Value, bias: Value | None, groups: int, filters: int, job: J
 def _rounds(seen: Seen, tiling: Tiling, channels: int, lanes: int) -> int:
     """Rounds of a work-item for a group of an image: what is written out, and tiles."""
     return (
-        channels * seen.channel // seen.extents[2] * _line(seen, lanes) + tiling.places[0] * tiling.blocks * tiling.across * tiling.rounds
+        channels * seen.channel // seen.extents[2] * line_rounds(seen, lanes)
+        + tiling.places[0] * tiling.blocks * tiling.across * tiling.rounds
     )
 
 
@@ -351,12 +232,25 @@ def _by_planes(
     groups, channels, filters, depth = counts
     units, each = data.shape[0] * groups, _rounds(seen, tiling, channels, device.traits.lanes)
     items, room = max(min(units, 4 * device.traits.compute_units), -(-units * each // ROUNDS)), channels * seen.channel + tiling.slack
-    scratch = device.allocate(items * room * _itemsize(data.dtype))
+    scratch = device.allocate(items * room * itemsize_of(data.dtype))
     arguments = [target.value.buffer, scratch, data.buffer, data.offset, *weighing, *shape.size, *seen.spacing, *shape.stride]
     arguments += [*seen.phases, *seen.extents, *shape.pad, room, seen.first, data.shape[0], *counts, *tiling.places, tiling.pitch]
     arguments += [target.first, target.image, target.filter, *target.along]
     engine.operations(2 * data.shape[0] * groups * filters * depth * prod(shape.places))
-    _launch(device, "planes", data.dtype, index, items, arguments, tiling.rows, tiling.vectors, fold, spaced=seen.spaced, **variant)
+    run(
+        device,
+        "convolution",
+        "planes",
+        data.dtype,
+        index,
+        items,
+        arguments,
+        tiling.rows,
+        tiling.vectors,
+        fold,
+        spaced=seen.spaced,
+        **variant,
+    )
 
 
 def folded(data: Value, given: Geometry, fold: str) -> Value | None:
@@ -379,16 +273,16 @@ def spread(data: Value, given: Geometry) -> Value | None:
 
 def _folded(data: Value, seen: Seen, size: Shape, along: Shape, fold: str) -> Value | None:
     device, dtype, depth = data.device, data.dtype, prod(seen.geometry.window)
-    if not fits(seen.geometry, depth, data) or seen.channel * _itemsize(dtype) > _NEAR:
+    if not fits(seen.geometry, depth, data) or seen.channel * itemsize_of(dtype) > _NEAR:
         return None
     data = engine.gathered(data)
     result = Value((data.shape[0], *size), dtype, device)
     target = Target(result, 0, prod(size), 0, along)
-    tiling = Tiling.of(device, dtype, 1, depth, seen, target)
+    tiling = _tiling(data, 1, depth, seen, target)
     if _rounds(seen, tiling, 1, device.traits.lanes) > ROUNDS:
         return None
     result.place(device.allocate(result.size * dtype.itemsize), compact(result.shape))
-    index = _index(seen, data.offset + data.size, result.size, data.shape[0] * (seen.channel + tiling.slack))
+    index = index_of(seen, data.offset + data.size, result.size, data.shape[0] * (seen.channel + tiling.slack))
     offsets = _offsets(device, dtype, index, seen, 1, [], 0, depth)
     _by_planes(data, seen, target, tiling, (1, 1, 1, depth), index, [offsets], fold, apart=tiling.apart)
     return result
@@ -495,7 +389,7 @@ def convolved_weights(data: Value, numbers: Value, given: Geometry, groups: int)
     shape, images = seen.geometry, data.shape[0]
     filters, channels = numbers.shape[1] // groups, data.shape[1] // groups
     depth = channels * prod(shape.window)
-    lanes = _kinds(dtype, device.traits.lanes)["lanes"]
+    lanes = kinds_of(dtype, device.traits.lanes)["lanes"]
     rows, vectors = (1, 9) if filters == 1 else (4, 6) if lanes == 16 else (2, 4)
     row = seen.extents[2]
     # What the last places of a plane, those past the end of their rows, see behind it counts for nothing.
@@ -506,23 +400,23 @@ def convolved_weights(data: Value, numbers: Value, given: Geometry, groups: int)
         one,
         (shape.places[0], shape.places[1] + (-(-lanes // row) if slack else 0), row),
     )
-    itemsize = _itemsize(dtype)
+    itemsize = itemsize_of(dtype)
     each, other = data.shape[1] * seen.channel, numbers.shape[1] * spread.channel
-    count = max(1, min(images, _PART // ((each + other) * itemsize)))
+    count = max(1, min(images, PART // ((each + other) * itemsize)))
     size = groups * filters * depth
     band = min(-(-seen.row // lanes), _BAND // lanes) * lanes
     bands = -(-seen.row // band)
     units = count * shape.places[0] * bands
     together = max(1, _BAND // band)
-    shares = max(1, min(units // together, 4 * device.traits.compute_units, _PART // (size * itemsize)))
+    shares = max(1, min(units // together, 4 * device.traits.compute_units, PART // (size * itemsize)))
     shares = max(shares, -(-units * (band // lanes + 1) // ROUNDS))
-    index = _index(seen, count * each, count * other, shares * size, data.size + data.offset, numbers.size + numbers.offset)
+    index = index_of(seen, count * each, count * other, shares * size, data.size + data.offset, numbers.size + numbers.offset)
     offsets = _offsets(device, dtype, index, seen, channels, [], 0, depth)
     tiles = groups * -(-filters // rows) * -(-depth // vectors)
     total: Value | None = None
     for begin in range(0, images, count):
         end = min(images, begin + count)
-        first, second = _written(data, begin, end, seen, index, slack), _written(numbers, begin, end, spread, index, slack)
+        first, second = written(data, begin, end, seen, index, slack), written(numbers, begin, end, spread, index, slack)
         rounds = -(-(end - begin) * shape.places[0] * bands // shares) * (band // lanes + 1)
         ranges = max(1, min(tiles, max(-(-tiles * rounds // ROUNDS), -(-4 * device.traits.compute_units // shares))))
         part = Value((shares, size), dtypes.promote(dtype, dtypes.float32), device)
@@ -530,7 +424,7 @@ def convolved_weights(data: Value, numbers: Value, given: Geometry, groups: int)
         arguments = [buffer, *first, *second, offsets, ranges, end - begin, shares, together, groups, filters, depth]
         arguments += [shape.places[0], bands, band, seen.row, each, channels * seen.channel, seen.plane, spread.plane]
         engine.operations(2 * (end - begin) * groups * filters * depth * prod(shape.places))
-        _launch(device, "weights", dtype, index, shares * ranges, arguments, rows, vectors)
+        run(device, "convolution", "weights", dtype, index, shares * ranges, arguments, rows, vectors)
         part.place(buffer, compact(part.shape))
         result = part if shares == 1 else registry["sum"](part, axis=0)
         total = result if total is None else total + result

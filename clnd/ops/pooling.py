@@ -13,6 +13,7 @@ from clnd.errors import DTypeError, ShapeError
 from . import direct
 from .declare import composed, converted, launched, registry, zero
 from .patches import spread
+from .seen import ROUNDS
 from .windows import Geometry, geometry, launch
 
 TYPES = ("max", "avg", "sum", "lp")
@@ -71,7 +72,8 @@ def unpooled(data: Value, picks: Value, *, shape: Geometry) -> Value:
     """The images in which each place of a window has added its number to what the window sees at one of its offsets."""
     device, size = data.device, prod(shape.size)
     rounds = size // device.traits.lanes + 2 * prod(shape.places) + device.traits.lanes
-    if device.traits.schedule == "gpu" or rounds > direct.ROUNDS or not size or not data.size or data.dtype == dtypes.float16:
+    here = device.traits.schedule == "cpu" and device.traits.lanes > 1 and rounds <= ROUNDS
+    if not here or not size or not data.size or data.dtype == dtypes.float16:
         return spread(data, picks, shape)
     data, picks = engine.gathered(data), engine.gathered(picks)
     result, images = Value((data.shape[0], *shape.size), data.dtype, device), data.shape[0]
@@ -84,7 +86,7 @@ def unpooled(data: Value, picks: Value, *, shape: Geometry) -> Value:
         storage=dtypes.INFO[data.dtype].storage,
     )
     buffer = device.allocate(result.size * data.dtype.itemsize)
-    items = max(min(images, 4 * device.traits.compute_units), -(-images * rounds // direct.ROUNDS))
+    items = max(min(images, 4 * device.traits.compute_units), -(-images * rounds // ROUNDS))
     kernel((items,), (1,), buffer, data.buffer, data.offset, picks.buffer, picks.offset, images, *shape.arguments())
     return result.place(buffer, compact(result.shape))
 

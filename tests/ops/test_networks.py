@@ -72,7 +72,7 @@ def test_a_batch_is_convolved_in_parts(draw, monkeypatch):
 
     whole = gradients()
     monkeypatch.setattr(convolution, "_PART", 2 * 2 * 4 * 6 * 4)  # two images
-    monkeypatch.setattr(direct, "_PART", 2 * 2 * 12 * 4)
+    monkeypatch.setattr(direct, "PART", 2 * 2 * 12 * 4)
     for expected, got in zip(whole, gradients(), strict=True):
         np.testing.assert_allclose(got.asnumpy(), expected.asnumpy(), rtol=1e-5, atol=1e-5)
 
@@ -122,7 +122,8 @@ def test_convolutions_are_those_of_products_of_matrices(data, weight, attributes
 
 @portability
 def test_convolutions_of_new_shapes_compile_nothing(draw, monkeypatch):
-    monkeypatch.setattr(direct, "_tile", lambda *given: (4, 3))  # else one of a few
+    monkeypatch.setattr(direct, "tile_of", lambda *given: (4, 3))  # else one of a few
+    monkeypatch.setattr(direct.Tiling, "of", staticmethod(direct.Tiling.of.__wrapped__))
 
     def convolve(size, channels, kernel, pad):
         data, weight = draw(3, channels, size, size), draw(8, channels, kernel, kernel)

@@ -33,7 +33,7 @@ OTHERS = (
     *("Correlation", "BilinearSampler", "ROIPooling", "ROIAlign", "box_nms", "nms_order"),
     *("fourier", "fft", "ctc_paths", "ctc_flow", "CTCLoss"),
 )
-ELSEWHERE = {"recurrent"}  # test_recurrent.py
+ELSEWHERE = {"recurrent", "winograd"}  # test_recurrent.py, test_winograd.py
 PARTS = {"common", "functions", "keys", "philox", "rows"}  # of others
 FOR_PROCESSORS = {"convolution", "matmul", "panels", "radix", "unpooling"}  # which the gpu schedule does without
 FACTORIZATIONS = [row for row in ROWS if row.name.startswith("linalg_")]
