@@ -18,8 +18,8 @@ _NEAR = 2**19  # bytes of sums that stay in the cache of a compute unit, beside 
 
 # Cycles, as estimates: they only choose between forms.
 _WRITE = 2  # of an element that is written out
-_SEE = 100  # of a vector of windows that is turned, for a channel: it goes by way of the second cache
-_GIVE = 90  # of one of sums that is turned back and stored, for a filter
+_SEE = 1.6  # of a byte of a vector of windows that is turned, for a channel: it goes by way of the second cache
+_GIVE = 1.4  # of one of sums that are turned back and stored, for a filter
 _WEIGH = 45  # of weights that are turned, for a channel and a filter
 _TILE = 30  # of a tile beside its products
 _AGAIN = 0.2  # of a turned weight that is read anew
@@ -83,7 +83,7 @@ class Turning:
         rows, vectors = tile_of(native, filters, images * plane, itemsize == 8)
         blocks, depth = -(-filters // rows), -(-channels // STEP) * STEP
         tile = depth * rows * (vectors / 2 + _AGAIN) + _TILE
-        strip = 16 * blocks * tile + vectors * (_SEE * channels + _GIVE * filters)
+        strip = 16 * blocks * tile + vectors * native * 4 * (_SEE * channels + _GIVE * filters)
         cost = groups * (-(-images * plane // vectors) * strip + channels * (_WEIGH * filters + _WRITE * images * seen.channel))
         seeing, each = vectors * (channels + 16 * (depth - channels)), 16 * (depth // STEP + 1) + rows * vectors * (lanes + 2)
         return Turning(seen, apart, plane, rows, vectors, blocks, depth, seeing, each, cost if seeing + each <= ROUNDS else inf)
