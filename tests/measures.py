@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 import clnd as mx
 from clnd import engine
 from clnd.engine import launch, plan
 from clnd.opencl import counters
+from clnd.opencl.device import Device
 
 CONTEXTS = [mx.cpu(0), *([mx.gpu(0)] if mx.num_gpus() else [])]
 
@@ -19,6 +22,18 @@ def forget_kernels(monkeypatch: Any) -> None:
     """Let the engine know no kernel and no plan for the rest of a test, as at the start of a process."""
     monkeypatch.setattr(launch, "_kernels", {})
     monkeypatch.setattr(plan, "_plans", {})
+
+
+def fill_with_nan(monkeypatch: Any) -> None:
+    """Let no buffer that is given out for the rest of a test hold zeros by chance."""
+    allocate = Device.allocate
+
+    def full_of_nan(device: Device, size: int) -> Any:
+        buffer = allocate(device, size)
+        device.write(buffer, 0, np.full(buffer.cl.size // 4, np.nan, np.float32))
+        return buffer
+
+    monkeypatch.setattr(Device, "allocate", full_of_nan)
 
 
 class Counts:

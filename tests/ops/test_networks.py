@@ -8,9 +8,8 @@ import pytest
 import clnd as mx
 from clnd import autograd, engine, nd
 from clnd.opencl.counters import counters
-from clnd.opencl.device import Device
 from clnd.ops import convolution, direct
-from measures import CONTEXTS, counted
+from measures import CONTEXTS, counted, fill_with_nan
 from ops.cases_networks import along
 
 portability = pytest.mark.portability
@@ -95,14 +94,7 @@ def test_a_batch_is_convolved_in_parts(draw, monkeypatch):
     ids=str,
 )
 def test_convolutions_are_those_of_products_of_matrices(data, weight, attributes, draw, monkeypatch):
-    allocate = Device.allocate
-
-    def full_of_nan(device, size):
-        buffer = allocate(device, size)
-        device.write(buffer, 0, np.full(buffer.cl.size // 4, np.nan, np.float32))
-        return buffer
-
-    monkeypatch.setattr(Device, "allocate", full_of_nan)  # what was not written counts for nothing
+    fill_with_nan(monkeypatch)  # what was not written counts for nothing
     data, bias, weight = draw(*data), draw(weight[0]), draw(*weight)
 
     def results():

@@ -14,7 +14,7 @@ from clnd.engine import Value
 from clnd.ops import direct, registry, winograd
 from clnd.ops.seen import Job, Seen, Target, Weights
 from clnd.ops.windows import geometry
-from measures import counted
+from measures import counted, fill_with_nan
 from ops.cases_networks import convolution
 from ops.checks import on
 from ops.test_schedules import forced
@@ -57,7 +57,7 @@ def gradients(images: Any, weights: Any, head: Any, pad: tuple[int, int], groups
     ("images", "filters", "pad", "groups"),
     [
         ((2, 3, 9, 37), 11, (1, 1), 1),  # neither rows, columns, channels nor filters are full
-        ((1, 5, 6, 64), 4, (1, 1), 1),  # vectors that end with their rows
+        ((1, 5, 6, 60), 4, (1, 1), 1),  # vectors that end with their rows
         ((7, 4, 5, 7), 6, (0, 2), 2),  # vectors across rows, tiles across images
         ((1, 2, 3, 3), 3, (0, 0), 1),  # one place
         ((3, 1, 1, 2), 1, (2, 2), 1),  # windows that see nothing
@@ -68,6 +68,7 @@ def gradients(images: Any, weights: Any, head: Any, pad: tuple[int, int], groups
 def test_whole_numbers_are_exact(
     images: Any, filters: int, pad: Any, groups: int, generator: np.random.Generator, monkeypatch: Any
 ) -> None:
+    fill_with_nan(monkeypatch)  # what was not written counts for nothing
     taken: list[str] = []
     run = winograd.run
     monkeypatch.setattr(winograd, "run", lambda *given, **variant: (taken.append(given[2]), run(*given, **variant)))
