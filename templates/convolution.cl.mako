@@ -7,6 +7,7 @@
 ##   sums       a tile of ${rows} filters by ${vectors} vectors of places, for each of a chunk of tiles.
 ##   planes     both at once, for a group of an image after the other: in a part of `seen` that each work-item has for itself; with `fold`, what
 ##              the window sees is not multiplied, but folded to its sum or its largest number.
+##   weights_by_planes    the gradient, of small groups: images and numbers of a group are written out for an image after the other, as in `planes`.
 ##   weights    the gradient: a tile of ${rows} filters by ${vectors} weights for each of a chunk of tiles, over a share of the units: bands of planes.
 ## Every sum of a tile is a variable of its own, since an array would not stay in registers.
 <%namespace name="common" file="common.cl.mako"/>\
@@ -21,13 +22,13 @@
 %>\
 ${common.head({storage}, {wide}, fp64, contract=True)}\
 ${common.memory({storage, wide}, index, lanes)}\
-% if part in ("seen", "sums", "planes"):
+% if part in ("seen", "sums", "planes", "weights_by_planes"):
 ${common.pieces(wide, lanes)}\
 % endif
 % if part in ("sums", "planes") and not apart:
 ${common.put_line(storage, wide, lanes)}
 % endif
-% if part in ("seen", "planes"):
+% if part in ("seen", "planes", "weights_by_planes"):
 // The least number, not below 0, that times `by` is `n` or more.
 inline ${index} steps_to(${index} n, ${index} by) { return n <= 0 ? 0 : by == 1 ? n : by == 2 ? (n + 1) / 2 : (n - 1) / by + 1; }
 
@@ -74,7 +75,7 @@ inline void copy_line(__global ${wide} *to, __global const ${storage} *from, ${i
     }
 }
 % endif
-% if part == "weights":
+% if part in ("weights", "weights_by_planes"):
 inline ${wide} total_of(${v} x${lanes})
 {
 % for n in (n for n in (16, 8, 4) if n <= lanes):
@@ -215,6 +216,34 @@ inline ${wide} total_of(${v} x${lanes})
             }
         }
 % endif
+% endfor
+</%def>
+
+## The products of a tile at `count` places of a plane, which filters' numbers y0, ... and offsets' elements x0, ... begin at.
+<%def name="add_products()">\
+                for (${index} i = 0; i < count; i += ${lanes}) {
+% for r in range(rows):
+                    const ${v} b${r} = *(__global const ${v}_anywhere *)(y${r} + i);
+% endfor
+% for c in range(vectors):
+                    {
+                        const ${v} a = *(__global const ${v}_anywhere *)(x${c} + i);
+% for r in range(rows):
+                        sum${r}_${c} += a * b${r};
+% endfor
+                    }
+% endfor
+                }
+</%def>
+
+## Store a tile's sums, or add them to those of `out`.
+<%def name="put_totals(first)">\
+            __global ${wide} *z = out + (group * filters + filter) * depth + k;
+% for r, c in pairs:
+            if (filter + ${r} < filters && k + ${c} < depth) {
+                const ${wide} total = total_of(sum${r}_${c});
+                z[${r} * depth + ${c}] = ${first} ? total : z[${r} * depth + ${c}] + total;
+            }
 % endfor
 </%def>
 
@@ -369,6 +398,57 @@ ${one_tile()}\
         }
     }
 }
+% elif part == "weights_by_planes":
+__kernel void ${name}(
+    __global ${wide} *restrict out, __global ${wide} *scratch, __global const ${storage} *restrict data, const ${index} start,
+    __global const ${storage} *restrict numbers, const ${index} numbers_start, __global const ${index} *restrict offsets,
+    ${axes("size stride phases extent pad places")},
+    const ${index} room, const ${index} slack, const ${index} more, const ${index} ranges, const ${index} share, const ${index} images,
+    const ${index} groups, const ${index} channels, const ${index} filters, const ${index} depth)
+{
+    const ${index} chunk = (groups + ranges - 1) / ranges, first_group = get_global_id(0) % ranges * chunk;
+    const ${index} first = get_global_id(0) / ranges * share, last = min(images, first + share);
+    const ${index} n1 = phases_z, n2 = phases_y, n3 = phases_x, n4 = extent_z, n5 = extent_y, count = places_y * extent_x;
+    out += get_global_id(0) / ranges * groups * filters * depth;
+    scratch += get_global_id(0) * room;
+    for (${index} group = first_group; group < min(groups, first_group + chunk); group++)
+        for (${index} image = first; image < last; image++) {
+            const ${index} unit = image * groups + group;
+            __global ${wide} *row = scratch;
+            for (${index} k0 = unit * channels; k0 < (unit + 1) * channels; k0++)
+            for (${index} k1 = 0; k1 < n1; k1++) for (${index} k2 = 0; k2 < n2; k2++) for (${index} k3 = 0; k3 < n3; k3++)
+            for (${index} k4 = 0; k4 < n4; k4++) for (${index} k5 = 0; k5 < n5; k5++) {
+${write_row("k0")}\
+                row += extent_x;
+            }
+            nothing(row, slack);
+            row += slack;
+            __global const ${wide} *there = row;
+            for (${index} plane = unit * filters * places_z; plane < (unit + 1) * filters * places_z; plane++) {
+                for (${index} i = 0; i < places_y; i++, row += extent_x) {
+                    copy_line(row, numbers + numbers_start + (plane * places_y + i) * places_x, places_x, 1);
+                    nothing(row + places_x, extent_x - places_x);
+                }
+                nothing(row, more * extent_x);
+                row += more * extent_x;
+            }
+            for (${index} filter = 0; filter < filters; filter += ${rows})
+                for (${index} k = 0; k < depth; k += ${vectors}) {
+                    ${v} ${", ".join(f"sum{r}_{c} = 0" for r, c in pairs)};
+                    for (${index} z = 0; z < places_z; z++) {
+                        __global const ${wide} *x = scratch + z * extent_y * extent_x, *y = there + z * (places_y + more) * extent_x;
+% for r in range(rows):
+                        __global const ${wide} *y${r} = y + min(filter + ${r}, filters - 1) * places_z * (places_y + more) * extent_x;
+% endfor
+% for c in range(vectors):
+                        __global const ${wide} *x${c} = x + offsets[min(k + ${c}, depth - 1)];
+% endfor
+${add_products()}\
+                    }
+${put_totals("image == first")}\
+                }
+        }
+}
 % else:
 __kernel void ${name}(
     __global ${wide} *restrict out, __global const ${wide} *restrict seen, const ${index} seen_start,
@@ -404,27 +484,9 @@ __kernel void ${name}(
                 __global const ${wide} *x${c} = x + offset${c};
 % endfor
                 const ${index} count = min(band, plane_size - start);
-                for (${index} i = 0; i < count; i += ${lanes}) {
-% for r in range(rows):
-                    const ${v} b${r} = *(__global const ${v}_anywhere *)(y${r} + i);
-% endfor
-% for c in range(vectors):
-                    {
-                        const ${v} a = *(__global const ${v}_anywhere *)(x${c} + i);
-% for r in range(rows):
-                        sum${r}_${c} += a * b${r};
-% endfor
-                    }
-% endfor
-                }
+${add_products()}\
             }
-            __global ${wide} *z = out + (group * filters + filter) * depth + k;
-% for r, c in pairs:
-            if (filter + ${r} < filters && k + ${c} < depth) {
-                const ${wide} total = total_of(sum${r}_${c});
-                z[${r} * depth + ${c}] = from == begin ? total : z[${r} * depth + ${c}] + total;
-            }
-% endfor
+${put_totals("from == begin")}\
         }
 }
 % endif

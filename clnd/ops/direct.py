@@ -412,6 +412,10 @@ def convolved_weights(data: Value, numbers: Value, given: Geometry, groups: int)
     shares = max(shares, -(-units * (band // lanes + 1) // ROUNDS))
     index = index_of(seen, count * each, count * other, shares * size, data.size + data.offset, numbers.size + numbers.offset)
     offsets = _offsets(device, dtype, index, seen, channels, [], 0, depth)
+    if filters * prod(shape.window) <= _LITTLE * prod(shape.stride):
+        small = _weights_by_planes(data, numbers, seen, spread, groups, slack, (index, offsets), (rows, vectors))
+        if small is not None:
+            return registry["reshape"](converted(small, dtype), shape=(groups * filters, channels, *given.window))
     tiles = groups * -(-filters // rows) * -(-depth // vectors)
     total: Value | None = None
     for begin in range(0, images, count):
@@ -430,3 +434,31 @@ def convolved_weights(data: Value, numbers: Value, given: Geometry, groups: int)
         total = result if total is None else total + result
     assert total is not None
     return registry["reshape"](converted(total, dtype), shape=(groups * filters, channels, *given.window))
+
+
+def _weights_by_planes(
+    data: Value, numbers: Value, seen: Seen, spread: Seen, groups: int, slack: int, table: tuple[str, Any], tile: tuple[int, int]
+) -> Value | None:
+    """Gradients of weights, of groups that are written out for an image after the other; None where they are large or few."""
+    device, dtype, shape, images, row = data.device, data.dtype, seen.geometry, data.shape[0], seen.extents[2]
+    channels, filters, itemsize = data.shape[1] // groups, numbers.shape[1] // groups, itemsize_of(data.dtype)
+    depth, lanes, few = channels * prod(shape.window), device.traits.lanes, 4 * int(device.traits.compute_units)
+    room = channels * seen.channel + slack + filters * spread.channel
+    rounds = (channels * seen.channel + filters * spread.channel) // row * line_rounds(seen, lanes) + slack // lanes + 8
+    rounds += -(-filters // tile[0]) * -(-depth // tile[1]) * shape.places[0] * (seen.row * itemsize // (4 * lanes) + 4)
+    if images * groups < few or room * itemsize > _NEAR or rounds > ROUNDS:
+        return None
+    share = min(-(-images // few), ROUNDS // rounds)
+    shares = -(-images // share)
+    ranges = min(groups, max(-(-share * groups * rounds // ROUNDS), -(-few // shares)))
+    if shares * ranges * room * itemsize > PART:
+        return None
+    part = Value((shares, groups * filters * depth), dtypes.promote(dtype, dtypes.float32), device)
+    buffer, scratch = device.allocate(part.size * itemsize), device.allocate(shares * ranges * room * itemsize)
+    arguments = [buffer, scratch, data.buffer, data.offset, numbers.buffer, numbers.offset, table[1], *shape.size, *shape.stride]
+    arguments += [*seen.phases, *seen.extents, *shape.pad, *shape.places, room, slack, spread.extents[1] - shape.places[1], ranges, share]
+    arguments += [images, groups, channels, filters, depth]
+    engine.operations(2 * images * groups * filters * depth * prod(shape.places))
+    run(device, "convolution", "weights_by_planes", dtype, table[0], shares * ranges, arguments, *tile)
+    part.place(buffer, compact(part.shape))
+    return part if shares == 1 else registry["sum"](part, axis=0)

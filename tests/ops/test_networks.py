@@ -89,6 +89,7 @@ def test_a_batch_is_convolved_in_parts(draw, monkeypatch):
         ((2, 9, 6, 70), (12, 9, 3, 3), {"stride": (2, 2), "pad": (1, 1)}),  # phases stored between one another
         ((2, 4, 9, 18), (12, 2, 2, 2), {"stride": (3, 3), "num_group": 2}),  # elements that no window sees
         ((2, 3, 2500), (2, 3, 7), {"stride": (2,), "dilate": (3,), "pad": (4,)}),  # a row in several bands
+        ((5, 4, 3, 5, 17), (8, 1, 2, 2, 3), {"pad": (1, 0, 1), "num_group": 4}),  # small groups of three axes
         ((1, 2, 5, 6, 17), (3, 2, 3, 2, 3), {"stride": (2, 1, 1), "pad": (1, 0, 2)}),
     ],
     ids=str,
