@@ -15,7 +15,23 @@ from clnd.engine.layout import Shape, compact
 
 from . import winograd
 from .declare import converted, registry
-from .seen import PART, ROUNDS, Job, Seen, Target, Weights, index_of, items_for, itemsize_of, kinds_of, line_rounds, run, tile_of, written
+from .seen import (
+    PART,
+    ROUNDS,
+    Job,
+    Seen,
+    Target,
+    Weights,
+    chunk_of,
+    index_of,
+    items_for,
+    itemsize_of,
+    kinds_of,
+    line_rounds,
+    run,
+    tile_of,
+    written,
+)
 from .windows import Geometry
 
 Launch: TypeAlias = "Callable[[int, int, Any, int], None]"  # of images begin to end, which are in a buffer from an element on
@@ -185,7 +201,7 @@ def _prepared(data: Value, bias: Value | None, groups: int, filters: int, job: J
 
     def launch(begin: int, end: int, buffer: Any, start: int) -> None:
         total = (end - begin) * groups * tiles
-        chunk = max(1, min(ROUNDS // tiling.rounds, -(-total // few)))
+        chunk = chunk_of(device, total, max(1, ROUNDS // tiling.rounds))
         weights_stay = int(size // groups * itemsize > _FAR)
         arguments = [target.value.buffer, buffer, start + seen.first, *weighing, chunk, weights_stay, end - begin, groups, filters, depth]
         arguments += [*tiling.places, tiling.pitch, groups * group, group, seen.plane]

@@ -158,6 +158,12 @@ def items_for(device: Any, work: int, rounds: int) -> int:
     return max(1, min(4 * int(device.traits.compute_units), work // 4096), -(-rounds // engine.ROUNDS))
 
 
+def chunk_of(device: Any, units: int, most: int) -> int:
+    """How many units a work-item takes, `most` at most: such that all compute units are done at the same time."""
+    few = 4 * int(device.traits.compute_units)
+    return -(-units // (-(-units // (most * few)) * few))
+
+
 def line_rounds(seen: Seen, lanes: int) -> int:
     """Rounds that a row takes to be written: vectors, and single elements where the distance of those that are read or written is large."""
     x, spaced = seen.extents[2], seen.spacing[2] > 1

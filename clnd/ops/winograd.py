@@ -9,7 +9,7 @@ from math import inf, prod
 from clnd import engine
 from clnd.engine import Value
 
-from .seen import PART, ROUNDS, Job, Seen, index_of, items_for, itemsize_of, run, tile_of, written
+from .seen import PART, ROUNDS, Job, Seen, chunk_of, index_of, items_for, itemsize_of, run, tile_of, written
 from .windows import Geometry
 
 STEP = 4  # channels for a round of the loop
@@ -117,7 +117,7 @@ def convolved(data: Value, bias: Value | None, groups: int, filters: int, job: J
         end = min(images, begin + count)
         buffer, start = written(data, begin, end, seen, index, slack)
         units = groups * -(-(end - begin) * turning.plane // vectors) * parts
-        chunk = min(most, -(-units // (4 * int(device.traits.compute_units))))
+        chunk = chunk_of(device, units, most)
         launched = min(few, -(-units // chunk)) * chunk  # units of a launch
         scratch = device.allocate(launched // chunk * room * itemsize)
         counts = [room, together, end - begin, groups, filters, channels, depth, int(turning.apart)]
