@@ -81,6 +81,6 @@ def test_the_device_of_these_tests_is_found(portability):
 
 
 def test_devices_are_forced_to_what_there_can_be(portability, monkeypatch):
-    for text, as_gpu in portability.FORCED.values():
+    for text, arguments in portability.FORCED.values():
         monkeypatch.setenv("CLND_TRAITS", text)
-        read_traits(mx.cpu().device.cl, "gpu" if as_gpu else "cpu")
+        read_traits(mx.cpu().device.cl, "gpu" if arguments is portability.GPU else "cpu")

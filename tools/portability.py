@@ -29,16 +29,18 @@ from xml.etree import ElementTree
 
 HERE = Path(__file__).resolve().parent.parent
 TABLE = "tests/ops/test_operators.py"
-# Devices that are not here: what CLND_TRAITS takes away, and whether the device stands behind gpu(0).
+# Devices that are not here: what CLND_TRAITS takes away, and what the tests' command takes; see `forced`.
+GPU = ["-k", "gpu"]
 FORCED = {
-    "no fp64, no fp16": ("fp64=0,fp16=0", False),
-    "1 lane": ("lanes=1", False),
-    "4 lanes": ("lanes=4", False),
-    "16 lanes": ("lanes=16", False),
-    "buffers of 64 MiB": (f"max_allocation={1 << 26},memory={1 << 28}", False),
-    "GPU": ("", True),
-    "GPU, groups of 64, 16 KiB local": ("max_group=64,local_memory=16384,fp64=0,fp16=0", True),
-    "GPU, groups of 1": ("max_group=1", True),
+    "no fp64, no fp16": ("fp64=0,fp16=0", []),
+    "1 lane": ("lanes=1", []),
+    "4 lanes": ("lanes=4", []),
+    "16 lanes": ("lanes=16", []),
+    "buffers of 64 MiB": (f"max_allocation={1 << 26},memory={1 << 28}", []),
+    "64-bit indices": ("", ["-p", "wide_indices"]),
+    "GPU": ("", GPU),
+    "GPU, groups of 64, 16 KiB local": ("max_group=64,local_memory=16384,fp64=0,fp16=0", GPU),
+    "GPU, groups of 1": ("max_group=1", GPU),
 }
 ORACLE = "oclgrind"
 REPORTS = ("Invalid read", "Invalid write", "Uninitialized value", "data race", "Work-group divergence")
@@ -220,12 +222,12 @@ def main() -> None:
     sys.exit(not all(outcome.good for outcome in outcomes.values()))
 
 
-def forced(one: Implementation, traits: str, as_gpu: bool) -> tuple[Implementation, list[str]]:
-    """The implementation with fewer abilities, and what to run on it."""
+def forced(one: Implementation, traits: str, arguments: list[str]) -> tuple[Implementation, list[str]]:
+    """The implementation with fewer abilities, behind gpu(0) where that is asked for, and what to run on it."""
     environment = {**one.environment, **({"CLND_TRAITS": traits} if traits else {})}
-    if as_gpu:
+    if arguments is GPU:
         environment["CLND_AS_GPU"] = environment["CLND_DEVICES"]
-    return Implementation(one.name, environment, one.prefix), [TABLE, *(["-k", "gpu"] if as_gpu else [])]
+    return Implementation(one.name, environment, one.prefix), [TABLE, *arguments]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from scipy import special
 
 import clnd as mx
 from clnd import engine, nd
@@ -168,6 +169,27 @@ def test_groups_are_those_that_a_kernel_leaves_room_for(monkeypatch: pytest.Monk
         if name in ("elementwise", "sum", "product"):  # whatever is fused with them, so whatever limit there is
             np.testing.assert_array_equal(found, expected[name], err_msg=name)
     assert {int(np.prod(call.args[2])) for call in listener.launched.call_args_list} == {16}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "traits", "operators"),
+    [
+        ("cpu", "fp64=0,fp16=0,lanes=1", ("sum", "Convolution")),
+        ("gpu", "fp64=0,fp16=0,max_group=1,local_memory=1024,max_allocation=65536", ("softmax", "dot")),
+    ],
+    ids=["no vectors", "no groups"],
+)
+def test_devices_that_can_do_little(
+    schedule: Literal["cpu", "gpu"], traits: str, operators: tuple[str, ...], seeded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few kernels; `tools/portability.py --traits` runs the operators' whole table on such devices."""
+    monkeypatch.setenv("CLND_TRAITS", traits)
+    device = Device(mx.cpu().device.cl, "small", schedule, 0)
+    for operator in operators:
+        with engine.eager(True):
+            check_case(chosen(operator)[0], np.dtype(np.float32), device, np.random.default_rng(seeded))
+    x = np.linspace(0.1, 9, 37, dtype=np.float32)
+    np.testing.assert_allclose(read(registry["gammaln"](on(device, x))), special.gammaln(x), rtol=1e-5, atol=1e-6)
 
 
 def templates_of(device: Device, monkeypatch: pytest.MonkeyPatch) -> set[str]:
