@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import clnd as mx
+import training
 from clnd import MXNetError, autograd, context, nd
 from clnd.opencl import Device
-from clnd.opencl.devices import candidates
-from clnd.opencl.trial import reason_unusable
+from measures import other_driver
 
 pytestmark = pytest.mark.portability
 
@@ -18,10 +22,8 @@ pytestmark = pytest.mark.portability
 def other(request, monkeypatch):
     """The context of a second device: the first one's OpenCL device again, or that of another driver."""
     first = mx.cpu(0).device
-    found = [candidate.cl for candidate in candidates() if candidate.kind == "cpu" and candidate.cl.platform != first.cl.platform]
-    usable = (device for device in found if reason_unusable(device) is None)
-    chosen = next(usable, first.cl) if request.param == "two drivers" else first.cl
-    second = Device(chosen, "the second one", "cpu", 1)
+    chosen = other_driver() if request.param == "two drivers" else None
+    second = Device(chosen or first.cl, "the second one", "cpu", 1)
     monkeypatch.setattr(context, "find_device", lambda kind, index: (first, second)[index])
     return mx.cpu(1)
 
@@ -74,6 +76,23 @@ def train(contexts, steps=3):
 
 def test_training_on_both_is_training_on_one(other):
     np.testing.assert_allclose(train([mx.cpu(0), other]), train([mx.cpu(0)]), rtol=1e-5)
+
+
+def test_a_seed_gives_the_same_bits_in_every_process_and_nearly_so_on_every_driver(tmp_path):
+    drivers = {"again": mx.cpu(0).device.cl, "elsewhere": other_driver() or mx.cpu(0).device.cl}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, training.__file__, str(tmp_path / f"{name}.npy")],
+            env={**os.environ, "CLND_DEVICES": device.driver_version.strip(), "CLND_EAGER": "0"},
+        )
+        for name, device in drivers.items()
+    ]
+    here = training.weights()
+    assert [process.wait() for process in processes] == [0, 0]
+    again, elsewhere = (np.load(tmp_path / f"{name}.npy") for name in drivers)
+    np.testing.assert_array_equal(again, here)
+    assert 0.5 < abs(here).max() < 4
+    assert abs(elsewhere - here).max() < 1e-6  # the documentation says so
 
 
 def test_one_goes_on_where_the_other_fails(other, monkeypatch):
