@@ -7,8 +7,8 @@
 
 What stands behind `--` goes to pytest. Implementations are what `clnd devices` lists, Mesa's rusticl where it is installed, and Oclgrind,
 which looks for races, for uninitialised and for foreign memory, and takes minutes where others take seconds: give it a part of the tests.
-It finds what is uninitialised only in kernels that its own compiler has not optimised, and dies of some vectors: give it `-n1`, so that this
-is a test's failure. Each implementation runs in a process of its own, so that one that dies or hangs does not take the others along.
+It finds what is uninitialised only in kernels that its own compiler has not optimised, and dies of some vectors: give it `-n1`, so that it
+is a failed test. Each implementation runs in a process of its own, so that one that dies or hangs does not take the others along.
 """
 
 from __future__ import annotations
