@@ -90,6 +90,16 @@ ${common.store(z, variable, "at", dims, index, lanes, f" + {z.name}_shift")}\
             const ${end} x = ${folded};
 % endif
 </%def>\
+## What each of the `order` lanes does; a work-item has several where the kernel needs smaller groups than the order of sums has lanes.
+<%def name="each_lane()">\
+% if group < order:
+        for (int lane = item; lane < ${order}; lane += ${group}) {
+${caller.body()}\
+        }
+% else:
+${caller.body()}\
+% endif
+</%def>\
 ## Join the totals of two lanes in the first.
 <%def name="join_lanes()">\
 % if compensated:
@@ -182,13 +192,14 @@ __kernel void ${name}(
     const ${index} part = ((length + segments - 1) / segments + ${run - 1}) / ${run} * ${run};
     const ${index} from = min(length, segment * part), to = min(length, from + part);
 % if inner and schedule == "gpu":
-    __local ${compute} lane_totals[${group}]${f", lane_lost[{group}]" if compensated else ""};
-    const int lane = get_local_id(0);
+    __local ${compute} lane_totals[${order}]${f", lane_lost[{order}]" if compensated else ""};
+    const int ${"item" if group < order else "lane"} = get_local_id(0);
     for (${index} o = get_group_id(0); o < keep; o += get_num_groups(0)) {
 ${common.unravel("o", "i", "m", steps, index)}\
 ${shifts()}\
+<%call expr="each_lane()">\
         ${T} total = ${identity}${", lost = 0" if compensated else ""};
-        for (${index} at = from + lane; at < to; at += ${group}) {
+        for (${index} at = from + lane; at < to; at += ${order}) {
 % if general:
 ${common.unravel("at", "k", "n", dims, index)}\
 % endif
@@ -199,13 +210,18 @@ ${add_value("value")}\
 % if compensated:
         lane_lost[lane] = lost;
 % endif
-        for (int width = ${group // 2}; width > 0; width /= 2) {
+</%call>\
+        for (int width = ${order // 2}; width > 0; width /= 2) {
             barrier(CLK_LOCAL_MEM_FENCE);
+% if group < order:
+            for (int lane = item; lane < width; lane += ${group}) {
+% else:
             if (lane < width) {
+% endif
 ${join_lanes()}\
             }
         }
-        if (lane == 0) {
+        if (${"item" if group < order else "lane"} == 0) {
 ${end_total("lane_totals[0]", "lane_lost[0]")}\
 ${finished("lane_totals[0]")}\
             put_${result}(out, segment * keep + o, ${convert});

@@ -14,8 +14,17 @@ from clnd import engine
 from clnd.engine import launch, plan
 from clnd.opencl import counters
 from clnd.opencl.device import Device
+from clnd.opencl.devices import candidates
+from clnd.opencl.trial import reason_unusable
 
 CONTEXTS = [mx.cpu(0), *([mx.gpu(0)] if mx.num_gpus() else [])]
+
+
+def other_driver() -> Any:
+    """A CPU of another driver than that of cpu(0), as an OpenCL device; None where there is none that can be used."""
+    mine = mx.cpu(0).device.cl.platform
+    found = (candidate.cl for candidate in candidates() if candidate.kind == "cpu" and candidate.cl.platform != mine)
+    return next((device for device in found if reason_unusable(device) is None), None)
 
 
 def forget_kernels(monkeypatch: Any) -> None:

@@ -97,6 +97,15 @@ def a(name, *shape, dtype="float32"):
     return nd.NDArray(value.place(buffer, engine.compact(shape)), mx.cpu())
 
 
+class Launched:
+    """A kernel that does nothing."""
+
+    group = 64
+
+    def __call__(self, *arguments):
+        pass
+
+
 @pytest.fixture
 def written(monkeypatch):
     """Give, for a piece of work and a schedule, the sources of its kernels in the order in which they are asked for."""
@@ -109,9 +118,10 @@ def written(monkeypatch):
 
         def kernel(template, name, *, arguments=None, **parameters):
             found[f"{template}: {name}"] = source.render(template, name, {**given, **parameters})
-            return lambda *launched: None
+            return Launched()
 
-        traits = dataclasses.replace(device.traits, compute_units=4, group=64, fp64=True, fp16=False, lanes=lanes, schedule=schedule)
+        changes = {"compute_units": 4, "group": Launched.group, "fp64": True, "fp16": False, "lanes": lanes, "schedule": schedule}
+        traits = dataclasses.replace(device.traits, **changes)
         monkeypatch.setattr(device, "traits", traits)
         monkeypatch.setattr(device, "kernel", kernel)
         forget_kernels(monkeypatch)

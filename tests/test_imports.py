@@ -132,6 +132,71 @@ def test_a_right_arrow_is_left_alone(module, source):
     assert wrong_arrows(source, module, module == "clnd.nd") == []
 
 
+POSIX = {
+    "fcntl": "",
+    "grp": "",
+    "pwd": "",
+    "resource": "",
+    "termios": "",
+    "os": "fork getuid geteuid getgid sysconf register_at_fork sched_getaffinity fchmod chown setsid killpg statvfs O_NOFOLLOW O_DIRECTORY",
+    "signal": "SIGKILL SIGALRM SIGUSR1 alarm setitimer pthread_kill",
+}
+
+
+def unguarded(source: str) -> list[str]:
+    """What only POSIX has and no `if` or `try` around it, or before it in its function, asks for."""
+    found = []
+
+    def look(node: ast.AST, guarded: bool) -> None:
+        if isinstance(node, (ast.FunctionDef, ast.Module)):
+            guarded = guarded or any(isinstance(part, (ast.If, ast.Try, ast.IfExp)) and asks(part) for part in own(node))
+        used = []
+        if isinstance(node, ast.Import):
+            used = [alias.name for alias in node.names if POSIX.get(alias.name) == ""]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in POSIX.get(node.value.id, "").split():
+            used = [f"{node.value.id}.{node.attr}"]
+        found.extend(f"line {node.lineno}: {name}" for name in used if not guarded)
+        for child in ast.iter_child_nodes(node):
+            look(child, guarded)
+
+    look(ast.parse(source), False)
+    return found
+
+
+def own(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes within, but for those of functions in it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef):
+            yield child
+            yield from own(child)
+
+
+def asks(node: ast.AST) -> bool:
+    """Does it find out what the system has?"""
+    if isinstance(node, ast.Try):
+        caught = " ".join(ast.unparse(handler.type) for handler in node.handlers if handler.type)
+        return "AttributeError" in caught or "ImportError" in caught
+    assert isinstance(node, (ast.If, ast.IfExp))
+    return any(word in ast.unparse(node.test) for word in ("os.name", "sys.platform", "hasattr(os", "hasattr(signal"))
+
+
+def test_what_only_posix_has_is_asked_for_first():
+    found = {module: unguarded(path.read_text(encoding="utf-8")) for module, path in modules()}
+    assert {module: lines for module, lines in found.items() if lines} == {}
+
+
+def test_what_only_posix_has_is_found():
+    assert unguarded("import os, fcntl\ndef f():\n    return os.getuid()") == ["line 1: fcntl", "line 3: os.getuid"]
+    assert (
+        unguarded(
+            "import os\ndef f():\n    if os.name != 'nt':\n        import fcntl\n    try:\n        os.fork()\n    except OSError: pass"
+        )
+        == []
+    )
+    assert unguarded("import os\ndef f():\n    try:\n        return os.sysconf('x')\n    except (AttributeError, OSError): pass") == []
+    assert unguarded("import os\nif hasattr(os, 'fork'):\n    os.register_at_fork()") == []
+
+
 def test_import_clnd_is_light():
     heavy = ("click", "mako", "matplotlib", "pyopencl", "rich", "sklearn", "typer")
     code = f"import sys, clnd; print([name for name in {heavy!r} if name in sys.modules])"

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from clnd.cli.devices import show
 from clnd.cli.output import console, gigabytes
-from clnd.opencl import advice, inspect
+from clnd.opencl import advice, inspect, quirks
 
 _VARIABLES = ("CLND_", "OCL_ICD_", "OPENCL_", "POCL_", "RUSTICL_", "ZE_")
 _COMPUTE = """
@@ -48,6 +48,7 @@ def main() -> None:
     show(survey.devices)
     if not survey.devices and survey.error is None:
         _line(out, False, "the loader lists no device")
+    _quirks(out, survey)
     rights = inspect.rights_reports()
     _rights(out, rights)
     cache = _cache(out)
@@ -106,6 +107,14 @@ def _drivers(out: Console) -> None:
     for name in advice.DRIVER_PACKAGES:
         version = advice.installed(name)
         _line(out, True if version else None, f"{name} {version or 'is not installed'}")
+
+
+def _quirks(out: Console, survey: inspect.Survey) -> None:
+    for name in dict.fromkeys(device.platform for device in survey.devices if device.usable):
+        if known := quirks.of_platform(name):
+            _heading(out, f"What is known of {name}, and met")
+            for quirk in known:
+                _line(out, None, f"{quirk.does}: {quirk.met}")
 
 
 def _rights(out: Console, rights: list[inspect.RightsReport]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .code import Expression
 from .dtypes import Scalar
-from .launch import MAX_ARGUMENTS
+from .launch import MAX_ARGUMENTS, index_type
 from .layout import Layout, Shape, broadcast, compact, repeats
 from .reduce import Folding
 from .value import Record, Step, Value
@@ -96,6 +96,7 @@ class Fusion:
         self._chains: dict[int, Chain] = {}
         self._weights: list[tuple[int, Value]] = []
         self._arrays = self._numbers = 0
+        self._index = index_type([compact(shape)], 0)
 
     def add(self, value: Value, chain: Chain = ()) -> int:
         """The term of `value` seen through the views of `chain`. Raises Cut where that takes another kernel first."""
@@ -171,6 +172,8 @@ class Fusion:
         if key not in self._memo:
             self._memo[key] = self._append(ArrayTerm(value, layout, value.dtype))
             self._arrays += 1
+            if self._index == "int":
+                self._index = index_type([layout], 0)
         return self._memo[key]
 
     def _append(self, term: Term) -> int:
@@ -179,7 +182,7 @@ class Fusion:
 
     def _has_room(self, outputs: int) -> bool:
         """Do the arguments of the arrays, this many outputs and the numbers fit?"""
-        number = 4 if prod(self.shape) < 2**31 - 2**20 else 8
+        number = 4 if self._index == "int" else 8
         array = 8 + number * (1 + len(self.shape))  # a pointer, a start, and a stride for each axis
         return (self._arrays + outputs + 1) * array + 8 * (self._numbers + len(self.shape) + 3) <= MAX_ARGUMENTS
 

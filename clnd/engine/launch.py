@@ -28,6 +28,7 @@ ROUNDS = 8192
 MAX_ARGUMENTS = 1024  # bytes of arguments that OpenCL promises room for
 SEVERAL = 8  # sets of arrays that one launch goes over
 _BYTES = {"buffer": 8, "long": 8, "ulong": 8, "double": 8}
+NARROW = 2**31 - 2**20  # elements that indices of 32 bits reach, and a round of a loop past them
 MARGIN = 1 << 28  # elements from a buffer's start: where arrays begin before, it makes no difference to the kernel
 # Tiles along each side of the blocks that elements are turned in: so many pages of memory a processor finds without walking its tables.
 BLOCK = 8
@@ -148,7 +149,7 @@ class Terms:
 def index_type(layouts: Sequence[Layout], total: int) -> str:
     """ "int" where 32 bits reach every element (a stride past the end included), else "long"."""
     reach = (extent(layout) + max(0, MARGIN - layout.offset) for layout in layouts)
-    return "int" if max([total, *reach]) < 2**31 - 2**20 else "long"
+    return "int" if max([total, *reach]) < NARROW else "long"
 
 
 class Prepared(NamedTuple):

@@ -242,4 +242,5 @@ def _kernel(
         block=BLOCK,
         strip=STRIP,
         group=device.traits.group,
+        order=device.traits.group,
     )

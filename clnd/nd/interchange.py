@@ -71,6 +71,8 @@ def from_dlpack(dlpack: Any) -> NDArray:
     >>> nd.from_dlpack(np.array([1.5, 2])).asnumpy()
     array([1.5, 2. ])
     """
+    if isinstance(dlpack, np.ndarray):  # NumPy before 2.1 hands out no arrays that must not be written
+        return from_numpy(dlpack)
     try:
         array = np.from_dlpack(dlpack if hasattr(dlpack, "__dlpack__") else _Capsule(dlpack))
     except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from clnd.errors import MXNetError
 from clnd.opencl.counters import counters
 from clnd.opencl.running import Call, running
+from clnd.opencl.traits import power_of_two_below
 
 if TYPE_CHECKING:
     import pyopencl as cl
@@ -47,13 +49,15 @@ class Kernel:
         The OpenCL program that holds it.
     cl
         The OpenCL kernel.
+    group
+        The largest work-group to launch it in, a power of two: what it needs of registers may leave less than `traits.group`.
     arguments
         The declared argument types, or None before `declare`.
     template, parameters
         What its source was rendered from.
     """
 
-    __slots__ = ("arguments", "cl", "device", "name", "parameters", "program", "queue", "template")
+    __slots__ = ("arguments", "cl", "device", "group", "name", "parameters", "program", "queue", "template")
 
     def __init__(self, device: Device, program: Any, name: str, template: str, parameters: Mapping[str, Any]) -> None:
         import pyopencl as cl
@@ -63,6 +67,7 @@ class Kernel:
         self.program = program
         self.cl = despite_cache(lambda: cl.Kernel(program, name))
         self.queue = device.queue
+        self.group = min(device.traits.group, power_of_two_below(largest_group(self.cl, device.cl)))
         self.arguments: tuple[str, ...] | None = None
         self.template, self.parameters = template, parameters
 
@@ -90,7 +95,7 @@ class Kernel:
                 f"{self.device}: kernel {self.name} takes {self.cl.num_args} arguments, declared are {len(arguments)}: {arguments}"
             ) from error
         self.arguments = arguments
-        self.__class__ = _class_for(arguments)
+        self.__class__ = _class_for(arguments, self.group < self.device.traits.group)
         return self
 
     def __call__(self, global_size: tuple[int, ...], local_size: tuple[int, ...] | None, *args: Any) -> None:
@@ -105,6 +110,21 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<Kernel {self.name} on {self.device}>"
+
+    def fitted(self, global_size: tuple[int, ...], local_size: tuple[int, ...] | None) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+        """Give global and local size with groups that fit `group`.
+
+        Where the work-items of a group work together, which a parameter `group` of the template tells (not 0), there are as many groups as
+        asked for, else as many work-items.
+        """
+        excess = prod(local_size) // self.group if local_size is not None else 0
+        if local_size is None or excess <= 1:
+            return global_size, local_size
+        axis = local_size.index(max(local_size))
+        fewer = tuple(size // excess if at == axis else size for at, size in enumerate(local_size))
+        if self.parameters.get("group"):
+            global_size = tuple(size // excess if at == axis else size for at, size in enumerate(global_size))
+        return global_size, fewer
 
     def _again(self, error: cl.Error, global_size: tuple[int, ...], local_size: tuple[int, ...] | None, *args: Any) -> Any:
         """Launch once more after making room, where memory was short: some drivers allocate at the first use."""
@@ -164,7 +184,8 @@ class Bound:
         self._cl = despite_cache(lambda: cl.Kernel(kernel.program, kernel.name))
         self._types = [_TYPES[kind] for kind in kernel.arguments]
         self._set_bytes = getattr(self._cl, "_set_arg_buf", self._cl.set_arg)  # the short way there, which tries nothing else first
-        self._kernel, self._global_size, self._local_size = kernel, global_size, local_size
+        self._kernel = kernel
+        self._global_size, self._local_size = kernel.fitted(global_size, local_size)
         self._arguments, self._call, self._operations = arguments, call, operations
 
     def set(self, position: int, argument: Any) -> None:
@@ -214,15 +235,26 @@ def _tell(kernel: Kernel, global_size: Any, local_size: Any, arguments: tuple[An
         running.call.operations = 0
 
 
+def largest_group(kernel: cl.Kernel, device: cl.Device) -> int:
+    """Give the largest work-group that a device takes of a kernel, by what the driver says."""
+    import pyopencl as cl
+
+    return int(kernel.get_work_group_info(cl.kernel_work_group_info.WORK_GROUP_SIZE, device))
+
+
 @cache
-def _class_for(arguments: tuple[str, ...]) -> type[Kernel]:
-    """Write out the call for these argument types, since a loop over them would cost as much as the launch."""
+def _class_for(arguments: tuple[str, ...], smaller: bool) -> type[Kernel]:
+    """Write out the call for these argument types, since a loop over them would cost as much as the launch.
+
+    With `smaller` the groups that it is called with may not fit.
+    """
     import pyopencl as cl
 
     names = [f"a{number}" for number in range(len(arguments))]
     values = [f"{name}.cl" if kind == "buffer" else name for name, kind in zip(names, arguments, strict=True)]
     source = f"""
 def __call__(self, global_size, local_size, {", ".join(names)}):
+    {"global_size, local_size = self.fitted(global_size, local_size)" if smaller else ""}
     device = self.device
     with device.lock:
         try:

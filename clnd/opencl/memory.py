@@ -148,7 +148,7 @@ class MemoryPool:
         """
         size = min(size_class(nbytes), self._largest)
         kind = self._classes.get(size)
-        if kind is not None:
+        if kind is not None and nbytes <= size:
             try:
                 return Buffer(kind.free.pop(), nbytes, self._device, kind.free.append)
             except IndexError:

@@ -66,7 +66,7 @@ class Programs:
             with self.lock:
                 found = self._kernels.get(key)
                 if found is None:
-                    found = self._make(template, name, parameters)
+                    found = self._fitting(template, name, parameters)
                     if arguments is not None:
                         found.declare(arguments)
                     self._kernels[key] = found
@@ -77,6 +77,14 @@ class Programs:
         with self.lock:
             for kernel in self._kernels.values():
                 kernel.queue = queue
+
+    def _fitting(self, template: str, name: str, parameters: dict[str, Any]) -> Kernel:
+        """Make a kernel for groups that the device takes of it."""
+        kernel = self._make(template, name, parameters)
+        while kernel.group < parameters.get("group", 0):
+            parameters = {**parameters, "group": kernel.group}
+            kernel = self._make(template, name, parameters)
+        return kernel
 
     def _make(self, template: str, name: str, parameters: dict[str, Any]) -> Kernel:
         folder = os.environ.get("CLND_DUMP")

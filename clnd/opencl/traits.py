@@ -71,7 +71,7 @@ def read_traits(device: cl.Device, schedule: Schedule) -> Traits:
     extensions = set(device.extensions.split())
     lanes = 1
     if schedule == "cpu":
-        lanes = min(max(_power_of_two_below(device.native_vector_width_float), 4), 16)
+        lanes = min(max(power_of_two_below(device.native_vector_width_float), 4), 16)
     traits = Traits(
         schedule=schedule,
         lanes=lanes,
@@ -80,7 +80,7 @@ def read_traits(device: cl.Device, schedule: Schedule) -> Traits:
         fp16="cl_khr_fp16" in extensions,
         local_memory=device.local_mem_size,
         max_group=device.max_work_group_size,
-        group=min(_power_of_two_below(device.max_work_group_size), 256),
+        group=min(power_of_two_below(device.max_work_group_size), 256),
         subgroups=bool(extensions & {"cl_khr_subgroups", "cl_intel_subgroups"}),
         unified_memory=bool(device.host_unified_memory) or bool(device.type & cl.device_type.CPU),
         alignment=max(1, device.mem_base_addr_align // 8),
@@ -110,9 +110,10 @@ def _forced(traits: Traits, text: str) -> Traits:
             raise MXNetError(f"CLND_TRAITS: {part!r}: the device has {int(has)}, and can be made out to have less, not more or nothing")
         changes[name] = type(has)(wanted)
     if "max_group" in changes:
-        changes["group"] = min(_power_of_two_below(changes["max_group"]), traits.group)
+        changes["group"] = min(power_of_two_below(changes["max_group"]), traits.group)
     return replace(traits, **changes)
 
 
-def _power_of_two_below(number: int) -> int:
+def power_of_two_below(number: int) -> int:
+    """Give the largest power of two up to a number, at least 1."""
     return 1 << max(0, number.bit_length() - 1)

@@ -66,9 +66,9 @@ def _write(target: Value, rows: slice, columns: slice, source: Value) -> None:
 # --- launching ---
 
 
-def _kernel(template: str, step: str, like: Value, arguments: tuple[str, ...]) -> Any:
-    """The kernel of a step, for the dtype of `like`."""
-    storage, group = dtypes.INFO[like.dtype].storage, like.device.traits.group
+def _kernel(template: str, step: str, like: Value, arguments: tuple[str, ...], together: bool = False) -> Any:
+    """The kernel of a step, for the dtype of `like`. Do work-groups work `together`?"""
+    storage, group = dtypes.INFO[like.dtype].storage, like.device.traits.group if together else 0
     return like.device.kernel(template, f"{step}__{like.dtype}", arguments=arguments, storage=storage, step=step, group=group)
 
 
@@ -156,7 +156,7 @@ def cholesky(a: Value) -> Value:
         above = concat(upper, full_like(_part(a, first, last), 0), dim=2)
         return concat(above, concat(left, lower, dim=2), dim=1)
     device, a = a.device, engine.ready(a)
-    kernel = _kernel("cholesky", "cholesky", a, ("buffer", "buffer", *["long"] * 5))
+    kernel = _kernel("cholesky", "cholesky", a, ("buffer", "buffer", *["long"] * 5), together=True)
     buffer = device.allocate(result.size * a.dtype.itemsize)
     group = 1 if device.traits.schedule == "cpu" else min(BLOCK, device.traits.group)
     kernel((batch * group,), (group,), buffer, a.buffer, a.offset, *a.layout.strides, n)
@@ -180,7 +180,7 @@ def _eliminated(a: Value) -> tuple[Value, Value]:
     signs = engine.copied(registry["full"](shape=(batch,), value=1, dtype=a.dtype, device=device))
     if work.size == 0:
         return work, signs
-    pivot = _kernel("elimination", "pivot", a, ("buffer", "buffer", *["long"] * 3))
+    pivot = _kernel("elimination", "pivot", a, ("buffer", "buffer", *["long"] * 3), together=True)
     eliminate = _kernel("elimination", "eliminate", a, ("buffer", *["long"] * 5))
     for begin in range(0, n, BLOCK):
         end = min(n, begin + BLOCK)
@@ -281,8 +281,8 @@ def _reflections(work: Value) -> tuple[Value, list[slice]]:
     (batch, m, n), device = work.shape, work.device
     vectors = Value(work.shape, work.dtype, device)
     vectors.place(device.allocate(vectors.size * work.dtype.itemsize), compact(work.shape))
-    reflector = _kernel("reflection", "reflector", work, ("buffer", "buffer", *["long"] * 3))
-    reflect = _kernel("reflection", "reflect", work, ("buffer", "buffer", *["long"] * 4))
+    reflector = _kernel("reflection", "reflector", work, ("buffer", "buffer", *["long"] * 3), together=True)
+    reflect = _kernel("reflection", "reflect", work, ("buffer", "buffer", *["long"] * 4), together=True)
     blocks = [slice(begin, min(m, begin + BLOCK)) for begin in range(0, m, BLOCK)]
     for block in blocks:
         for row in range(block.start, block.stop):

@@ -199,19 +199,19 @@ def _tiles_cost(problem: Problem, choice: Choice) -> float:
 def _blocks_cost(problem: Problem, choice: Choice) -> float:
     """A load from local memory takes as long as two products and serves as many as there are rows; all units wait for the last blocks."""
     batch, m, n, k = problem.sizes
-    side = choice.rows * _group(problem.device)
+    side = choice.rows * _side(problem.device.traits.group)
     down, across, units = -(-m // side), -(-n // side), int(problem.device.traits.compute_units)
     return -(-batch * down * across // units) * side * side * k * (1 + 4 / choice.rows)
 
 
 def _local(problem: Problem, each: int) -> int:
     """Bytes of local memory that blocks take."""
-    return 2 * SLAB * (each * _group(problem.device) + 1) * problem.dtype.itemsize
+    return 2 * SLAB * (each * _side(problem.device.traits.group) + 1) * problem.dtype.itemsize
 
 
-def _group(device: Any) -> int:
-    """The side of a square work-group."""
-    return int(1 << (device.traits.group.bit_length() - 1) // 2)
+def _side(group: int) -> int:
+    """The side of a square work-group of at most `group` work-items."""
+    return int(1 << (group.bit_length() - 1) // 2)
 
 
 def plan(problem: Problem, choice: Choice) -> Plan:
@@ -271,12 +271,12 @@ def _dots(problem: Problem, choice: Choice) -> Plan:
 def _blocks(problem: Problem, choice: Choice) -> Plan:
     """By way of local memory."""
     device, _, lhs, rhs = problem
-    (batch, m, n, k), group, each = problem.sizes, _group(problem.device), choice.rows
-    down, across = -(-m // (each * group)), -(-n // (each * group))
+    kernel = _kernel(problem, choice, 13, group=device.traits.group, slab=SLAB)
+    (batch, m, n, k), side, each = problem.sizes, _side(kernel.group), choice.rows
+    down, across = -(-m // (each * side)), -(-n // (each * side))
     parts, deep = _parts(device, k, batch * down * across, DEEPEST)
-    kernel = _kernel(problem, choice, 13, group=group, slab=SLAB)
     numbers = (lhs.offset, *lhs.strides, rhs.offset, rhs.strides[0], rhs.strides[2], rhs.strides[1], parts, m, n, k, deep)
-    return Plan(kernel, (across * group, down * group, batch * parts), (group, group, 1), numbers, parts)
+    return Plan(kernel, (across * side, down * side, batch * parts), (side, side, 1), numbers, parts)
 
 
 def _tiles(problem: Problem, choice: Choice) -> Plan:

@@ -71,6 +71,8 @@ def test_a_class_is_no_larger_than_the_largest_piece(small):
     block = buffer.cl
     del buffer
     assert small.allocate(290 * KIB).cl is block
+    with pytest.raises(MXNetError, match="in one piece"):  # the free block has no room for it
+        small.allocate(301 * KIB)
 
 
 def test_free_blocks_go_when_memory_is_short(small):

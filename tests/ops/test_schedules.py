@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from scipy import special
 
 import clnd as mx
 from clnd import engine, nd
 from clnd.ndarray import NDArray
-from clnd.opencl import Device
+from clnd.opencl import Device, kernel
 from clnd.opencl.source import template_folder
 from clnd.ops import registry
 from clnd.ops.normalization import Way
@@ -137,6 +139,57 @@ def test_vectors_of_other_widths(lanes: int, seeded: int, monkeypatch: pytest.Mo
     with engine.eager(True):
         check_operators(VECTORS, device, generator)
     assert used >= FOR_PROCESSORS
+
+
+def test_groups_are_those_that_a_kernel_leaves_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    x, matrices = generator.normal(size=(3, 700)).astype(np.float32), generator.normal(size=(2, 5, 5)).astype(np.float32)
+
+    def results(device: Device) -> dict[str, Any]:
+        wide, square = on(device, x), on(device, matrices)
+        normalized = registry["normalized"](wide, on(device, x[0]), on(device, x[1]), way=Way(1, True, 0.01))
+        with engine.eager(True):
+            found = {
+                "elementwise": wide + wide,
+                "sum": registry["sum"](wide, axis=1),
+                "softmax": registry["softmax"](wide, axis=1),
+                "normalized": normalized,
+                "product": registry["matmul"](on(device, x[None]), on(device, x.T[None])),
+                "inverse": registry["matrix_inverse"](square),
+            }
+        return {name: read(value) for name, value in found.items()}
+
+    expected = results(forced("gpu", 1))
+    listener = Mock()
+    monkeypatch.setattr(kernel, "largest_group", lambda *about: 23)
+    monkeypatch.setattr(Device, "listeners", (listener,))
+    device = forced("gpu", 1)
+    for name, found in results(device).items():
+        np.testing.assert_allclose(found, expected[name], rtol=1e-3, atol=1e-5, err_msg=name)
+        if name in ("elementwise", "sum", "product"):  # whatever is fused with them, so whatever limit there is
+            np.testing.assert_array_equal(found, expected[name], err_msg=name)
+    assert {int(np.prod(call.args[2])) for call in listener.launched.call_args_list} == {16}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "traits", "operators"),
+    [
+        ("cpu", "fp64=0,fp16=0,lanes=1", ("sum", "Convolution")),
+        ("gpu", "fp64=0,fp16=0,max_group=1,local_memory=1024,max_allocation=65536", ("softmax", "dot")),
+    ],
+    ids=["no vectors", "no groups"],
+)
+def test_devices_that_can_do_little(
+    schedule: Literal["cpu", "gpu"], traits: str, operators: tuple[str, ...], seeded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few kernels; `tools/portability.py --traits` runs the operators' whole table on such devices."""
+    monkeypatch.setenv("CLND_TRAITS", traits)
+    device = Device(mx.cpu().device.cl, "small", schedule, 0)
+    for operator in operators:
+        with engine.eager(True):
+            check_case(chosen(operator)[0], np.dtype(np.float32), device, np.random.default_rng(seeded))
+    x = np.linspace(0.1, 9, 37, dtype=np.float32)
+    np.testing.assert_allclose(read(registry["gammaln"](on(device, x))), special.gammaln(x), rtol=1e-5, atol=1e-6)
 
 
 def templates_of(device: Device, monkeypatch: pytest.MonkeyPatch) -> set[str]:
