@@ -296,7 +296,7 @@ class Device:
         (int, int)
             Free and total.
         """
-        total = self.traits.memory
+        total = self.memory.most
         free = total - self.memory.used
         if self.traits.unified_memory:
             free = min(free, available_memory() + self.memory.free)
