@@ -194,6 +194,7 @@ def _places(step: _Step) -> tuple[list[Any], list[bool]]:
         alone.append(here)
         if here:
             buffers.append(handle._own.buffer)
+            buffers[-1].since = handle._own.device.launched
             if state.tracer is not None:
                 state.tracer.overwrites(buffers[-1])
         else:
@@ -255,6 +256,8 @@ class _Again:
         if self._bound is None:
             self._bound = self._kernel.recipe.bound(self._size)
         buffers = [out._own.buffer, *[handles[i]._own.buffer for i in self._states], *[handle._own.buffer for handle in handles]]
+        for buffer in buffers[: 1 + len(self._states)]:
+            buffer.since = self._device.launched
         if not self._bound.launch(self._kernel.recipe, buffers):
             return False
         out._own.record = None  # what they were computed from is not what they hold now

@@ -7,7 +7,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clnd.errors import MXNetError
 from clnd.opencl.host import available_memory, trim
@@ -60,6 +60,14 @@ def memory_limit() -> int | None:
     return limit
 
 
+def is_shortage(error: cl.Error) -> bool:
+    """Does a driver say that there is no room, in one of the ways that drivers say it?"""
+    import pyopencl as cl
+
+    kinds = cl.status_code
+    return error.code in (kinds.MEM_OBJECT_ALLOCATION_FAILURE, kinds.OUT_OF_RESOURCES, kinds.OUT_OF_HOST_MEMORY)
+
+
 class Buffer:
     """A piece of a device's memory; when the last reference goes, its block goes back to the pool.
 
@@ -73,14 +81,17 @@ class Buffer:
         The device that holds it.
     maker
         The operator call that it was made for, if any.
+    since
+        How many launches of the device there had been when it was given out, or written last.
     """
 
-    __slots__ = ("__weakref__", "_give_back", "cl", "device", "maker", "size")
+    __slots__ = ("__weakref__", "_give_back", "cl", "device", "maker", "since", "size")
 
     def __init__(self, block: cl.Buffer, size: int, device: Device, give_back: Callable[[cl.Buffer], None]) -> None:
         self.cl = block
         self.size = size
         self.device = device
+        self.since = device.launched
         self.maker = running.call
         self._give_back = give_back
 
@@ -91,6 +102,20 @@ class Buffer:
 
     def __repr__(self) -> str:
         return f"<Buffer of {self.size} bytes on {self.device.name}>"
+
+
+def lose(device: Device, why: str, since: int, recent: int, makers: set[int]) -> None:
+    """Make reading raise: of the buffers given out after `since` launches, and of those after `recent` ones for calls of these ids."""
+
+    def lost(self: Buffer) -> Any:
+        raise MXNetError(f"the elements of this array are lost: {why}")
+
+    kind = type(
+        "Lost", (Buffer,), {"__slots__": (), "cl": property(lost), "__del__": lambda self: None}
+    )  # its block may be in use for ever
+    for x in gc.get_objects():
+        if type(x) is Buffer and x.device is device and (x.since >= since or (x.since >= recent and id(x.maker) in makers)):
+            x.__class__ = kind
 
 
 class Mapping:
@@ -139,7 +164,7 @@ def holdings(device: Device) -> list[Holding]:
     """
     found: dict[tuple[str, str], list[int]] = {}
     for x in gc.get_objects():
-        if type(x) is Buffer and x.device is device:
+        if isinstance(x, Buffer) and x.device is device:
             call = x.maker
             key = ("unknown", "") if call is None else (call.name, describe_site(call.site))
             found.setdefault(key, []).append(x.size)
@@ -273,9 +298,9 @@ class MemoryPool:
             self._unasked = 0
         try:
             block = cl.Buffer(self._device.context, cl.mem_flags.READ_WRITE, size)
-        except cl.MemoryError:
-            return None
         except cl.Error as error:
+            if is_shortage(error):
+                return None
             raise MXNetError(f"{self._device}: the driver refuses a buffer of {size:,} bytes: {error}") from error
         self._unasked += size
         kind = self._classes.setdefault(size, _Class())
