@@ -110,9 +110,10 @@ def lose(device: Device, why: str, since: int, recent: int, makers: set[int]) ->
     def lost(self: Buffer) -> Any:
         raise MXNetError(f"the elements of this array are lost: {why}")
 
-    kind = type(
-        "Lost", (Buffer,), {"__slots__": (), "cl": property(lost), "__del__": lambda self: None}
-    )  # its block may be in use for ever
+    def __del__(self: Buffer) -> None:
+        self._give_back(vars(Buffer)["cl"].__get__(self))
+
+    kind = type("Lost", (Buffer,), {"__slots__": (), "cl": property(lost), "__del__": __del__})
     for x in gc.get_objects():
         if type(x) is Buffer and x.device is device and (x.since >= since or (x.since >= recent and id(x.maker) in makers)):
             x.__class__ = kind
