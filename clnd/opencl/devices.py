@@ -253,10 +253,16 @@ def _number(chosen: list[Candidate], kind: Kind) -> tuple[Device, ...]:
 def _listed() -> list[Candidate]:
     """List what the loader lists, in the order of numbering; a driver that is listed twice counts once."""
     global _touched
-    _touched = True
-    prepare()
-    import pyopencl as cl
+    try:
+        prepare()
+        import pyopencl as cl
+    except ImportError as error:
+        raise DeviceError(
+            f"OpenCL cannot be used, because pyopencl cannot be imported: {error}\n`pip install --force-reinstall pyopencl` gets "
+            "one with a loader of its own; one built here needs the system's (on Debian and Ubuntu: apt-get install ocl-icd-libopencl1)"
+        ) from error
 
+    _touched = True
     try:
         platforms = cl.get_platforms()
     except cl.Error:  # the loader's way to say that there is none
@@ -265,12 +271,11 @@ def _listed() -> list[Candidate]:
     first: dict[tuple[str, ...], int] = {}
     for number, platform in enumerate(platforms):
         try:
-            devices = platform.get_devices()
-        except cl.Error:
+            found = [(_candidate(platform, device), device.version) for device in platform.get_devices()]
+        except cl.Error:  # the driver lists none, or says nothing about them
             continue
-        for device in devices:
-            candidate = _candidate(platform, device)
-            identity = (candidate.platform, candidate.version, candidate.driver, candidate.name, device.version)
+        for candidate, version in found:
+            identity = (candidate.platform, candidate.version, candidate.driver, candidate.name, version)
             # Within a platform equal devices are several; in another platform they are the same driver once more.
             if first.setdefault(identity, number) == number:
                 listed.append(candidate)
