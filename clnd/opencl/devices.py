@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clnd.errors import DeviceError
+from clnd.errors import DeviceError, MXNetError
 from clnd.opencl.device import Device, Forked, Kind
 from clnd.opencl.drivers import prepare
 from clnd.opencl.trial import forget_trials, reason_unusable
@@ -319,8 +319,28 @@ def _named(listed: list[Candidate], variable: str, text: str) -> list[Candidate]
     return chosen
 
 
-def _after_fork() -> None:
+_forking: list[Device] = []  # whose locks are held while a process forks
+
+
+def _before_fork() -> None:
+    """Have all devices idle, with no other thread in their drivers: only then can the child end without waiting for threads it lacks."""
+    for device in open_devices():
+        device.lock.acquire()
+        _forking.append(device)
+        try:
+            device.finish()
+        except MXNetError:
+            pass  # whoever reads what is lost will be told
+
+
+def _after_fork_in_parent() -> None:
+    while _forking:
+        _forking.pop().lock.release()
+
+
+def _after_fork_in_child() -> None:
     global _lock, _found, _first
+    _forking.clear()
     if not _touched:
         return
     for device in open_devices():
@@ -329,4 +349,4 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
