@@ -309,11 +309,14 @@ class called:
     def __init__(self, name: str = "") -> None:
         self._name = name
 
+    # Ctrl-C is met at calls: there is none between a change and the end of `__enter__`, and none before the changes in `__exit__`.
+
     def __enter__(self) -> None:
         self._before, self._outer = state.site, running.call
-        state.site = user_site()
-        if self._name and self._outer is None:  # else it is a part of the outer call
-            running.call = Call(self._name, state.site, next(_orders))
+        site, call = user_site(), self._outer
+        if self._name and call is None:  # else it is a part of the outer call
+            call = Call(self._name, site, next(_orders))
+        state.site, running.call = site, call
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         running.call = self._outer

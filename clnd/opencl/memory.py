@@ -98,7 +98,10 @@ class Buffer:
     def __del__(self) -> None:
         # Runs in any thread, inside any lock, and at shutdown: one atomic append to a deque and nothing else.
         # Commands queued before still see the block's old content, because the queue is in order.
-        self._give_back(self.cl)
+        try:
+            self._give_back(self.cl)
+        except AttributeError:
+            pass  # Ctrl-C came before it was made
 
     def __repr__(self) -> str:
         return f"<Buffer of {self.size} bytes on {self.device.name}>"
@@ -245,6 +248,9 @@ class MemoryPool:
                 return Buffer(kind.free.pop(), nbytes, self._device, kind.free.append)
             except IndexError:
                 pass
+            except BaseException:  # Ctrl-C, with which the block went
+                kind.created -= 1
+                raise
         return self._create(nbytes, size)
 
     def drop_free(self) -> int:
@@ -303,11 +309,16 @@ class MemoryPool:
             if is_shortage(error):
                 return None
             raise MXNetError(f"{self._device}: the driver refuses a buffer of {size:,} bytes: {error}") from error
-        self._unasked += size
+        self.peak = max(self.peak, self.held + size)
         kind = self._classes.setdefault(size, _Class())
+        give_back = kind.free.append
+        self._unasked += size
         kind.created += 1
-        self.peak = max(self.peak, self.held)
-        return Buffer(block, nbytes, self._device, kind.free.append)
+        try:
+            return Buffer(block, nbytes, self._device, give_back)
+        except BaseException:  # Ctrl-C, with which the block went
+            kind.created -= 1
+            raise
 
     @staticmethod
     def _left_on_host() -> int:
