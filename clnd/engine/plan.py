@@ -37,7 +37,7 @@ MOST = 4096  # plans that are kept
 
 lock = threading.RLock()
 if hasattr(os, "register_at_fork"):  # no thread that a forked process lacks shall hold it there
-    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    os.register_at_fork(after_in_child=lock._at_fork_reinit)  # type: ignore[attr-defined]
 _plans: dict[Any, First | Fewer | Launch] = {}
 _order = attrgetter("order")
 

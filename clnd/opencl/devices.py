@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import threading
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "Device", "candidates", "cpu_devices", "find_device", "forget_trials", "gpu_devices"]
 
+_PATIENCE = 5  # seconds that forking, and the end of a process, wait for a thread that is in a driver
 _SOFTWARE = ("llvmpipe", "softpipe", "swrast", "lavapipe", "software")
 
 
@@ -262,7 +264,9 @@ def _listed() -> list[Candidate]:
             "one with a loader of its own; one built here needs the system's (on Debian and Ubuntu: apt-get install ocl-icd-libopencl1)"
         ) from error
 
-    _touched = True
+    if not _touched:
+        _touched = True
+        atexit.register(_at_exit)
     try:
         platforms = cl.get_platforms()
     except cl.Error:  # the loader's way to say that there is none
@@ -319,18 +323,30 @@ def _named(listed: list[Candidate], variable: str, text: str) -> list[Candidate]
     return chosen
 
 
+def _at_exit() -> None:
+    """Have all devices idle, and keep daemon threads out of their drivers: one that Python ends inside of C++ would abort the process."""
+    for device in open_devices():
+        taken, device.lock = device.lock, threading.RLock()
+        device.lock.acquire()  # for good
+        taken.acquire(timeout=_PATIENCE)
+        try:
+            device.finish()
+        except MXNetError:
+            pass  # nobody will read what is lost
+
+
 _forking: list[Device] = []  # whose locks are held while a process forks
 
 
 def _before_fork() -> None:
-    """Have all devices idle, with no other thread in their drivers: only then can the child end without waiting for threads it lacks."""
+    """Have all devices idle, with no other thread in their drivers, if that can be: the child's end may else wait for threads it lacks."""
     for device in open_devices():
-        device.lock.acquire()
-        _forking.append(device)
-        try:
-            device.finish()
-        except MXNetError:
-            pass  # whoever reads what is lost will be told
+        if device.lock.acquire(timeout=_PATIENCE):
+            _forking.append(device)
+            try:
+                device.finish()
+            except MXNetError:
+                pass  # whoever reads what is lost will be told
 
 
 def _after_fork_in_parent() -> None:

@@ -192,7 +192,8 @@ def interruptible(build: Callable[[], object], still: str) -> None:
         import logging
 
         logging.getLogger("clnd").warning("%s; Ctrl-C ends the wait", still)
-        thread.join()
+    while thread.is_alive():
+        thread.join(1)  # a signal just before it would be met only when it ends
     if failures:
         raise failures[0]
 
