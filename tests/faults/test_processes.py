@@ -183,7 +183,7 @@ from clnd.opencl import program
 
 def interrupts(work, when):
     def send():
-        when.wait(60)
+        when.wait(250)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=send)
@@ -213,7 +213,7 @@ plainly = program.interruptible
 
 def slow(build, still):  # a compiler that takes until it is told to end
     def builds():
-        ends.wait(60)
+        ends.wait(250)
         build()
     plainly(builds, still)
 
@@ -222,7 +222,7 @@ program.interruptible = slow
 interrupts(lambda: nd.arccosh(x * 2 + 1.5).wait_to_read(), said)
 ends.set()
 program.interruptible = plainly
-program._PATIENCE = 60
+program._PATIENCE = 1000
 
 def long():
     started.set()
