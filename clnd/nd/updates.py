@@ -256,8 +256,6 @@ class _Again:
         if self._bound is None:
             self._bound = self._kernel.recipe.bound(self._size)
         buffers = [out._own.buffer, *[handles[i]._own.buffer for i in self._states], *[handle._own.buffer for handle in handles]]
-        for buffer in buffers[: 1 + len(self._states)]:
-            buffer.since = self._device.launched
         if not self._bound.launch(self._kernel.recipe, buffers):
             return False
         out._own.record = None  # what they were computed from is not what they hold now

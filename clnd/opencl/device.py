@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clnd.errors import DeviceError, MXNetError
 from clnd.opencl.host import available_memory
-from clnd.opencl.kernel import Kernel
+from clnd.opencl.kernel import Bound, Kernel
 from clnd.opencl.memory import Buffer, Mapping, MemoryPool, lose
 from clnd.opencl.program import Programs
 from clnd.opencl.running import Call, describe_site
@@ -88,7 +88,7 @@ class Device:
         self.traits: Traits = read_traits(device, kind)
         self.lock: Any = threading.RLock()
         self.launched = 0
-        self.recent: deque[tuple[cl.Event, Kernel, Call | None]] = deque(maxlen=_RECENT)
+        self.recent: deque[tuple[cl.Event, Kernel | Bound, Call | None]] = deque(maxlen=_RECENT)
         self.memory = MemoryPool(self)
         self._open: tuple[cl.Context, cl.CommandQueue] | None = None
         self._programs: Programs | None = None
@@ -118,9 +118,14 @@ class Device:
     def programs(self) -> Programs:
         """The device's kernels."""
         if self._programs is None:
+            import pyopencl as cl
+
             with self.lock:
                 if self._programs is None:
-                    self._programs = Programs(self)
+                    try:
+                        self._programs = Programs(self)
+                    except cl.Error as error:
+                        raise DeviceError(f"{self} does not say what it is: {error}") from error
         return self._programs
 
     def _opened(self) -> tuple[cl.Context, cl.CommandQueue]:
@@ -327,7 +332,10 @@ class Device:
                 f"which came out when {what} failed: {error}. What it computed and what was computed since is lost, and must be computed "
                 "again; other arrays are as they were. If every call fails from now on the device is gone, and it takes a new process"
             )
-            lose(self, text, first + number, first, {id(call) for _, _, call in launches[number:]} - {id(None)})
+            bad = launches[number:]
+            makers = {id(call) for _, _, call in bad if call is not None}
+            written = {id(x()) for _, launch, _ in bad if type(launch) is Bound for x in launch.writes[0][: launch.writes[1]]}
+            lose(self, text, lambda x: x.since >= first + number or id(x) in written or (x.since >= first and id(x.maker) in makers))
         failure = MXNetError(text)
         failure.clnd_line = line  # type: ignore[attr-defined]  # so that nobody else is blamed
         return failure

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyopencl as cl
 
     from clnd.opencl.device import Device
+    from clnd.opencl.memory import Buffer
 
 T = TypeVar("T")
 _MARKER_EVERY = 512  # launches
@@ -156,6 +157,11 @@ class Bound:
         Arguments of such a launch, with sizes in bytes for buffers: listeners are told of these.
     call, operations
         The operator call that it is a part of, and what it said of the launch.
+
+    Attributes
+    ----------
+    writes
+        Weak references to buffers, and how many of them, the first ones, it writes over: what is lost with a launch that fails.
     """
 
     __slots__ = (
@@ -170,6 +176,7 @@ class Bound:
         "_operations",
         "_set_bytes",
         "_types",
+        "writes",
     )
 
     def __init__(
@@ -190,6 +197,12 @@ class Bound:
         self._set_bytes = getattr(self._cl, "_set_arg_buf", self._cl.set_arg)  # the short way there, which tries nothing else first
         self._kernel, self._global_size, self._local_size = kernel, global_size, local_size
         self._arguments, self._call, self._operations = arguments, call, operations
+        self.writes: tuple[Sequence[Callable[[], Buffer | None]], int] = (), 0
+
+    @property
+    def name(self) -> str:
+        """The kernel's name."""
+        return self._kernel.name
 
     def set(self, position: int, argument: Any) -> None:
         """Bind an argument: a Buffer, or a Python number for a scalar."""
@@ -219,7 +232,7 @@ class Bound:
                 raise MXNetError(f"{device}: launching kernel {kernel.name} over {self._global_size} again: {error}") from error
             counters.launches += 1
             device.launched += 1
-            device.recent.append((event, kernel, self._call or running.call))
+            device.recent.append((event, self, self._call or running.call))
             if device.listeners:
                 self._tell(event)
             if not device.launched % _MARKER_EVERY:

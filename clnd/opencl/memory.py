@@ -107,8 +107,8 @@ class Buffer:
         return f"<Buffer of {self.size} bytes on {self.device.name}>"
 
 
-def lose(device: Device, why: str, since: int, recent: int, makers: set[int]) -> None:
-    """Make reading raise: of the buffers given out after `since` launches, and of those after `recent` ones for calls of these ids."""
+def lose(device: Device, why: str, which: Callable[[Buffer], bool]) -> None:
+    """Make all further use of some buffers raise."""
 
     def lost(self: Buffer) -> Any:
         raise MXNetError(f"the elements of this array are lost: {why}")
@@ -118,7 +118,7 @@ def lose(device: Device, why: str, since: int, recent: int, makers: set[int]) ->
 
     kind = type("Lost", (Buffer,), {"__slots__": (), "cl": property(lost), "__del__": __del__})
     for x in gc.get_objects():
-        if type(x) is Buffer and x.device is device and (x.since >= since or (x.since >= recent and id(x.maker) in makers)):
+        if type(x) is Buffer and x.device is device and which(x):
             x.__class__ = kind
 
 

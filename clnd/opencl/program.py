@@ -142,8 +142,9 @@ class Programs:
             except cl.Error:
                 pass  # what is wrong is told without the declarations, if it is not they that are
         # pyopencl's own Program would keep a second cache, warn of all that the compiler says and leave failing sources in /tmp.
-        program = cl._cl._Program(self._device.context, source)
+        program: Any = None
         try:
+            program = cl._cl._Program(self._device.context, source)
             self._patiently(program, self._options, name, template)
             kernel = Kernel(self._device, program, name, template, parameters)
         except cl.Error as error:
@@ -202,6 +203,8 @@ def build_log(program: Any, device: Any) -> str:
     """Give what the driver's compiler said about a program."""
     import pyopencl as cl
 
+    if program is None:
+        return ""
     try:
         return str(program.get_build_info(device, cl.program_build_info.LOG)).strip()
     except cl.Error:
