@@ -188,13 +188,14 @@ def interruptible(build: Callable[[], object], still: str) -> None:
     except RuntimeError:  # no thread can be started, as when the interpreter ends
         build()
         return
-    thread.join(_PATIENCE)
-    if thread.is_alive():
-        import logging
-
-        logging.getLogger("clnd").warning("%s; Ctrl-C ends the wait", still)
+    began, told = time.monotonic(), False
     while thread.is_alive():
-        thread.join(1)  # a signal just before it would be met only when it ends
+        thread.join(1)  # no longer: a signal that comes just before is met when it ends
+        if not told and thread.is_alive() and time.monotonic() - began > _PATIENCE:
+            import logging
+
+            told = True
+            logging.getLogger("clnd").warning("%s; Ctrl-C ends the wait", still)
     if failures:
         raise failures[0]
 
