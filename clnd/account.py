@@ -2,50 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-from typing import NamedTuple
-
 from clnd import engine
-from clnd.opencl import Buffer, Device
+from clnd.opencl import Holding, holdings
 
 from .context import Context, current_context
 
 __all__ = ["Holding", "holdings", "memory_summary"]
-
-
-class Holding(NamedTuple):
-    """Buffers in use that were made for one operator at one line.
-
-    Attributes
-    ----------
-    operator, line : str
-    buffers, nbytes : int
-    """
-
-    operator: str
-    line: str
-    buffers: int
-    nbytes: int
-
-
-def holdings(device: Device) -> list[Holding]:
-    """What the buffers in use were made for, the largest first.
-
-    Examples
-    --------
-    >>> import clnd as mx
-    >>> x = mx.nd.array([1, 2, 3])
-    >>> any(holding.operator == "array" for holding in holdings(x.context.device))
-    True
-    """
-    found: dict[tuple[str, str], list[int]] = {}
-    for x in gc.get_objects():
-        if type(x) is Buffer and x.device is device:
-            call = x.maker
-            key = ("unknown", "") if call is None else (call.name, engine.describe_site(call.site))
-            found.setdefault(key, []).append(x.size)
-    rows = [Holding(*key, len(sizes), sum(sizes)) for key, sizes in found.items()]
-    return sorted(rows, key=lambda row: -row.nbytes)
 
 
 def memory_summary(context: Context | None = None, most: int = 20) -> str:
@@ -87,7 +49,7 @@ def memory_summary(context: Context | None = None, most: int = 20) -> str:
         ),
         "",
         f"{'bytes':>16} {'buffers':>8}  made for",
-        *(f"{row.nbytes:16,} {row.buffers:8,}  {row.operator}{row.line and ', ' + row.line}" for row in rows[:most]),
+        *(f"{row.nbytes:16,} {row.buffers:8,}  {row.made_for}" for row in rows[:most]),
     ]
     if len(rows) > most:
         lines.append(

@@ -40,19 +40,22 @@ class _scope:
     """A `with` block in which this thread records, trains, or not (None: as before). It may be entered again, also within itself."""
 
     def __init__(self, recording: bool | None, training: bool | None) -> None:
-        self._wanted = recording, training
+        self._recording = None if recording is None else bool(recording)
+        self._training = None if training is None else bool(training)
         self._before: list[tuple[bool, bool]] = []
 
+    # Ctrl-C is met at calls: there is none between the first change and the end of `__enter__`, and none before the last in `__exit__`.
+
     def __enter__(self) -> None:
-        recording, training = self._wanted
         self._before.append((state.recording, state.training))
-        if recording is not None:
-            state.recording = bool(recording)
-        if training is not None:
-            state.training = bool(training)
+        if self._recording is not None:
+            state.recording = self._recording
+        if self._training is not None:
+            state.training = self._training
 
     def __exit__(self, *error: object) -> None:
-        state.recording, state.training = self._before.pop()
+        state.recording, state.training = self._before[-1]
+        del self._before[-1]
 
 
 def record(train_mode: bool = True) -> Any:

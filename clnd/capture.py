@@ -546,6 +546,8 @@ class Recording:
         words = [generator.take(blocks) for generator, blocks in self._draws]
         for number in self._replaced:
             handles[number].forget()
+        for number in self._overwritten & buffers.keys():
+            buffers[number].since = buffers[number].device.launched
         for left, seen in self._left:
             buffers[left] = seen.device.allocate(seen.size)
             buffers[left].maker = seen.maker

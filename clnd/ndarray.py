@@ -589,6 +589,7 @@ class NDArray:
                 return False
             if state.tracer is not None:
                 state.tracer.overwrites(self._own.buffer)
+            slot.value.buffer.since = self._own.device.launched
             with engine.called("put"):
                 lookup.assign_in(self._own.buffer, source)
             self._own.record = None

@@ -1,7 +1,10 @@
-"""What all tests share: seeds, and how Hypothesis looks for examples."""
+"""What all tests share: seeds, processes of their own, and how Hypothesis looks for examples."""
 
 import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -37,3 +40,16 @@ def declared():
     before = counters.undeclared
     yield
     assert counters.undeclared <= before
+
+
+@pytest.fixture
+def run():
+    """Run Python code in a process of its own, in which these variables are set or, if None, are not."""
+
+    def run(code, **variables):
+        environment = {**os.environ, **variables}
+        environment = {name: value for name, value in environment.items() if value is not None}
+        environment["PYTHONPATH"] = os.pathsep.join([str(Path(mx.__file__).parents[1]), environment.get("PYTHONPATH", "")])
+        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+    return run

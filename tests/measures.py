@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -100,3 +102,11 @@ def alive() -> tuple[int, int]:
 def waits(array: Any) -> bool:
     """Is the array's value still to be computed?"""
     return array.value.strides is None
+
+
+def rounds(few: int) -> Iterator[int]:
+    """Count so many rounds, or, for a long test by hand, as many as go into CLND_TEST_MINUTES."""
+    minutes, began, number = float(os.environ.get("CLND_TEST_MINUTES", "0")), time.monotonic(), 0
+    while time.monotonic() - began < 60 * minutes if minutes else number < few:
+        yield number
+        number += 1

@@ -1,5 +1,7 @@
 """When and as what kernel a record runs: values, records, fusion, launch. Knows no operator and no convention of any namespace."""
 
+from clnd.opencl import describe_site
+
 from .code import Expression, cast
 from .launch import MARGIN, ROUNDS, check_dtype, grid, index_type, kept, together
 from .layout import Layout, compact, is_compact
@@ -7,7 +9,7 @@ from .plan import copied, defer, evaluate, gathered, launch_due, lock, ready
 from .recipe import BoundRecipe, Recipe, recipe
 from .reduce import Folding
 from .transfer import Slot, from_numpy, held_alone, mapped, reads, to_numpy, write_region
-from .value import Record, Step, Value, called, describe_site, eager, next_order, operations, state, user_site
+from .value import Record, Step, Value, called, eager, next_order, operations, state, user_site
 from .work import work
 
 __all__ = [

@@ -6,6 +6,7 @@ else. Those are made by `clnd.engine.fusion` and kept as a plan; a plan runs wit
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections import deque
@@ -35,6 +36,8 @@ FEW = 4  # values of which all are considered
 MOST = 4096  # plans that are kept
 
 lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # no thread that a forked process lacks shall hold it there
+    os.register_at_fork(after_in_child=lock._at_fork_reinit)  # type: ignore[attr-defined]
 _plans: dict[Any, First | Fewer | Launch] = {}
 _order = attrgetter("order")
 

@@ -94,6 +94,7 @@ class BoundRecipe:
             if argument is not None:
                 self._bound.set(position, argument)
         self._buffers: list[Any] = [_nothing] * len(places)  # by weak references: whether others hold one is counted
+        self._bound.writes = self._buffers, len(prepared.outputs)
         self._numbers: list[Any] = [None] * len(prepared.numbers)
         self._renew(recipe)
 

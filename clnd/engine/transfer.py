@@ -113,6 +113,7 @@ def write_region(slot: Slot, region: Layout, source: Value) -> None:
         taped = source.record is not None and source.record.traced and source.record.is_dear()
         outputs = fusion.kept(() if taped else (source,), held)
         places = plan.room_for(outputs)
+        target.buffer.since = target.device.launched
         launch.elementwise(fusion, [index, *(member.term for member in outputs)], [(target.buffer, region), *places])
         plan.stored(fusion, outputs, places)
 

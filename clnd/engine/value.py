@@ -14,13 +14,13 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
-from types import CodeType, FrameType
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from clnd.errors import MXNetError
-from clnd.opencl import Call, running
+from clnd.opencl import Call, Site, describe_site, running
 
 from .layout import Layout, Shape, row_major
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from .code import Expression
     from .reduce import Folding
-
-
-Site: TypeAlias = "tuple[CodeType, int] | None"
 
 
 class _State(threading.local):
@@ -312,11 +309,14 @@ class called:
     def __init__(self, name: str = "") -> None:
         self._name = name
 
+    # Ctrl-C is met at calls: there is none between a change and the end of `__enter__`, and none before the changes in `__exit__`.
+
     def __enter__(self) -> None:
         self._before, self._outer = state.site, running.call
-        state.site = user_site()
-        if self._name and self._outer is None:  # else it is a part of the outer call
-            running.call = Call(self._name, state.site, next(_orders))
+        site, call = user_site(), self._outer
+        if self._name and call is None:  # else it is a part of the outer call
+            call = Call(self._name, site, next(_orders))
+        state.site, running.call = site, call
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         running.call = self._outer
@@ -336,15 +336,3 @@ def add_blame(error: MXNetError, name: str, line: str) -> None:
     if not hasattr(error, "clnd_line"):
         error.clnd_line = line  # type: ignore[attr-defined]
         error.args = (f"{name}, called at {line}: {error}",)
-
-
-def describe_site(site: Site) -> str:
-    """`file.py:12`, worked out only when somebody asks."""
-    if site is None:
-        return "an unknown line"
-    code, at = site
-    line = code.co_firstlineno
-    for start, end, number in code.co_lines():
-        if start <= at < end and number is not None:
-            line = number
-    return f"{code.co_filename}:{line}"

@@ -194,6 +194,7 @@ def _places(step: _Step) -> tuple[list[Any], list[bool]]:
         alone.append(here)
         if here:
             buffers.append(handle._own.buffer)
+            buffers[-1].since = handle._own.device.launched
             if state.tracer is not None:
                 state.tracer.overwrites(buffers[-1])
         else:

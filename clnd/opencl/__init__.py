@@ -4,9 +4,9 @@ from clnd.opencl.counters import counters
 from clnd.opencl.device import Device, Listener
 from clnd.opencl.devices import Candidate, candidates, cpu_devices, find_device, forget_trials, gpu_devices, open_devices
 from clnd.opencl.kernel import Bound, Kernel
-from clnd.opencl.memory import Buffer, MemoryPool
+from clnd.opencl.memory import Buffer, Holding, MemoryPool, holdings
 from clnd.opencl.program import cache_entries, clear_cache
-from clnd.opencl.running import Call, event_times, running
+from clnd.opencl.running import Call, Site, describe_site, event_times, running
 from clnd.opencl.traits import Traits
 from clnd.opencl.trial import keep_report, kept_report
 
@@ -16,19 +16,23 @@ __all__ = [
     "Call",
     "Candidate",
     "Device",
+    "Holding",
     "Kernel",
     "Listener",
     "MemoryPool",
+    "Site",
     "Traits",
     "cache_entries",
     "candidates",
     "clear_cache",
     "counters",
     "cpu_devices",
+    "describe_site",
     "event_times",
     "find_device",
     "forget_trials",
     "gpu_devices",
+    "holdings",
     "keep_report",
     "kept_report",
     "open_devices",

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from clnd.errors import DeviceError, MXNetError
 from clnd.opencl.host import available_memory
-from clnd.opencl.kernel import Kernel
-from clnd.opencl.memory import Buffer, Mapping, MemoryPool
+from clnd.opencl.kernel import Bound, Kernel
+from clnd.opencl.memory import Buffer, Mapping, MemoryPool, lose
 from clnd.opencl.program import Programs
+from clnd.opencl.running import Call, describe_site
 from clnd.opencl.traits import Traits, read_traits
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Kind = Literal["cpu", "gpu"]
 _SMALL_WRITE = 1 << 16  # bytes; up to here data is copied, and written while Python goes on
 _WAITING_WRITES = 64
+_RECENT = 1024  # launches; no more wait in a queue, by `throttle`
 
 
 class Listener(Protocol):
@@ -65,6 +67,10 @@ class Device:
         What the host has seen of buffers and nobody looks at any more, with the buffers: see `unmap`.
     lock
         Held around all that uses the queue or sets a kernel's arguments, since not every driver keeps threads apart as OpenCL demands.
+    launched
+        How many launches there were.
+    recent
+        The last of them, since the host has waited for all work: what to look through when the queue says that some of it failed.
     listeners
         What wants to be told of all that devices do: the methods of each are called.
     timed
@@ -82,6 +88,7 @@ class Device:
         self.traits: Traits = read_traits(device, kind)
         self.lock: Any = threading.RLock()
         self.launched = 0
+        self.recent: deque[tuple[cl.Event, Kernel | Bound, Call | None]] = deque(maxlen=_RECENT)
         self.memory = MemoryPool(self)
         self._open: tuple[cl.Context, cl.CommandQueue] | None = None
         self._programs: Programs | None = None
@@ -111,9 +118,14 @@ class Device:
     def programs(self) -> Programs:
         """The device's kernels."""
         if self._programs is None:
+            import pyopencl as cl
+
             with self.lock:
                 if self._programs is None:
-                    self._programs = Programs(self)
+                    try:
+                        self._programs = Programs(self)
+                    except cl.Error as error:
+                        raise DeviceError(f"{self} does not say what it is: {error}") from error
         return self._programs
 
     def _opened(self) -> tuple[cl.Context, cl.CommandQueue]:
@@ -203,7 +215,7 @@ class Device:
                 if len(self._writes) > _WAITING_WRITES:
                     self._writes.popleft().wait()
             except cl.Error as error:
-                raise MXNetError(f"{self}: writing {array.nbytes:,} bytes failed: {error}") from error
+                raise self.failed(f"writing {array.nbytes:,} bytes", error) from error
         for listener in self.listeners:
             listener.crossed("it sends elements to the device", array.nbytes, began)
 
@@ -223,8 +235,9 @@ class Device:
         with self.lock:
             try:
                 cl.enqueue_copy(self.queue, array, buffer.cl, src_offset=byte_offset)
+                self.recent.clear()
             except cl.Error as error:
-                raise MXNetError(f"{self}: reading {array.nbytes:,} bytes failed: {error}") from error
+                raise self.failed(f"reading {array.nbytes:,} bytes", error) from error
         for listener in self.listeners:
             listener.crossed("it reads elements", array.nbytes, began)
 
@@ -245,17 +258,24 @@ class Device:
             try:
                 mapped: Any = cl.enqueue_map_buffer(self.queue, buffer.cl, flags, byte_offset, (nbytes,), np.dtype(np.uint8))
             except cl.Error as error:
-                raise MXNetError(f"{self}: mapping {nbytes:,} bytes failed: {error}") from error
+                raise self.failed(f"mapping {nbytes:,} bytes", error) from error
         for listener in self.listeners:
             listener.crossed("it shows elements to the host", 0, began)
         return np.asarray(Mapping(mapped[0], buffer))
 
     def unmap(self) -> None:
         """Take back what the host was given by `map` and does not look at any more."""
+        if not self.ended:
+            return
+        import pyopencl as cl
+
         while self.ended:
             view, buffer = self.ended.popleft()
             with self.lock:
-                view.base.release(self.queue)  # type: ignore[union-attr]
+                try:
+                    view.base.release(self.queue)  # type: ignore[union-attr]
+                except cl.Error as error:
+                    raise self.failed("taking back what the host was shown", error) from error
             del view, buffer
 
     def finish(self) -> None:
@@ -275,8 +295,9 @@ class Device:
             try:
                 self.unmap()
                 self._open[1].finish()
+                self.recent.clear()
             except cl.Error as error:
-                raise MXNetError(f"{self}: waiting for the queue failed: {error}") from error
+                raise self.failed("waiting for the queue", error) from error
         for listener in self.listeners:
             listener.waited(began)
 
@@ -284,9 +305,40 @@ class Device:
         """Set a marker and wait for the one before: a loop that never reads cannot fill the host's memory with waiting launches."""
         import pyopencl as cl
 
-        before, self._marker = self._marker, cl.enqueue_marker(self.queue)
-        if before is not None:
-            before.wait()
+        try:
+            before, self._marker = self._marker, cl.enqueue_marker(self.queue)
+            if before is not None:
+                before.wait()
+        except cl.Error as error:
+            raise self.failed("waiting for the queue", error) from error
+
+    def failed(self, what: str, error: cl.Error) -> MXNetError:
+        """The error of something that the driver did not do; of the launch that failed before, where the queue tells only now.
+
+        What was computed by that launch and later ones is lost: reading it raises the error again.
+        """
+        text = f"{self}: {what} failed: {error}"
+        with self.lock:
+            launches = list(self.recent)
+            number = next((i for i, (event, _, _) in enumerate(launches) if _status(event) < 0), None)
+            if number is None:
+                return MXNetError(text)
+            self.recent.clear()
+            first = self.launched - len(launches)  # so many were launched before the recent ones
+            event, kernel, call = launches[number]
+            who, line = (kernel.name, "an unknown line") if call is None else (call.name, describe_site(call.site))
+            text = (
+                f"{who}, called at {line}: {self}: kernel {kernel.name} failed in the queue with status {_status(event)}, "
+                f"which came out when {what} failed: {error}. What it computed and what was computed since is lost, and must be computed "
+                "again; other arrays are as they were. If every call fails from now on the device is gone, and it takes a new process"
+            )
+            bad = launches[number:]
+            makers = {id(call) for _, _, call in bad if call is not None}
+            written = {id(x()) for _, launch, _ in bad if type(launch) is Bound for x in launch.writes[0][: launch.writes[1]]}
+            lose(self, text, lambda x: x.since >= first + number or id(x) in written or (x.since >= first and id(x.maker) in makers))
+        failure = MXNetError(text)
+        failure.clnd_line = line  # type: ignore[attr-defined]  # so that nobody else is blamed
+        return failure
 
     def memory_info(self) -> tuple[int, int]:
         """Give the bytes left and all bytes of this device.
@@ -296,7 +348,7 @@ class Device:
         (int, int)
             Free and total.
         """
-        total = self.traits.memory
+        total = self.memory.most
         free = total - self.memory.used
         if self.traits.unified_memory:
             free = min(free, available_memory() + self.memory.free)
@@ -307,6 +359,15 @@ class Device:
         self.lock = Forked()
         if self._programs is not None:
             self._programs.lock = self.lock
+
+
+def _status(event: cl.Event) -> int:
+    import pyopencl as cl
+
+    try:
+        return int(event.command_execution_status)
+    except cl.Error:
+        return 0
 
 
 class Forked:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clnd.errors import DeviceError
+from clnd.errors import DeviceError, MXNetError
 from clnd.opencl.device import Device, Forked, Kind
 from clnd.opencl.drivers import prepare
 from clnd.opencl.trial import forget_trials, reason_unusable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "Device", "candidates", "cpu_devices", "find_device", "forget_trials", "gpu_devices"]
 
+_PATIENCE = 5  # seconds that forking, and the end of a process, wait for a thread that is in a driver
 _SOFTWARE = ("llvmpipe", "softpipe", "swrast", "lavapipe", "software")
 
 
@@ -253,10 +255,18 @@ def _number(chosen: list[Candidate], kind: Kind) -> tuple[Device, ...]:
 def _listed() -> list[Candidate]:
     """List what the loader lists, in the order of numbering; a driver that is listed twice counts once."""
     global _touched
-    _touched = True
-    prepare()
-    import pyopencl as cl
+    try:
+        prepare()
+        import pyopencl as cl
+    except ImportError as error:
+        raise DeviceError(
+            f"OpenCL cannot be used, because pyopencl cannot be imported: {error}\n`pip install --force-reinstall pyopencl` gets "
+            "one with a loader of its own; one built here needs the system's (on Debian and Ubuntu: apt-get install ocl-icd-libopencl1)"
+        ) from error
 
+    if not _touched:
+        _touched = True
+        atexit.register(_at_exit)
     try:
         platforms = cl.get_platforms()
     except cl.Error:  # the loader's way to say that there is none
@@ -265,12 +275,11 @@ def _listed() -> list[Candidate]:
     first: dict[tuple[str, ...], int] = {}
     for number, platform in enumerate(platforms):
         try:
-            devices = platform.get_devices()
-        except cl.Error:
+            found = [(_candidate(platform, device), device.version) for device in platform.get_devices()]
+        except cl.Error:  # the driver lists none, or says nothing about them
             continue
-        for device in devices:
-            candidate = _candidate(platform, device)
-            identity = (candidate.platform, candidate.version, candidate.driver, candidate.name, device.version)
+        for candidate, version in found:
+            identity = (candidate.platform, candidate.version, candidate.driver, candidate.name, version)
             # Within a platform equal devices are several; in another platform they are the same driver once more.
             if first.setdefault(identity, number) == number:
                 listed.append(candidate)
@@ -314,8 +323,40 @@ def _named(listed: list[Candidate], variable: str, text: str) -> list[Candidate]
     return chosen
 
 
-def _after_fork() -> None:
+def _at_exit() -> None:
+    """Have all devices idle, and keep daemon threads out of their drivers: one that Python ends inside of C++ would abort the process."""
+    for device in open_devices():
+        taken, device.lock = device.lock, threading.RLock()
+        device.lock.acquire()  # for good
+        taken.acquire(timeout=_PATIENCE)
+        try:
+            device.finish()
+        except MXNetError:
+            pass  # nobody will read what is lost
+
+
+_forking: list[Device] = []  # whose locks are held while a process forks
+
+
+def _before_fork() -> None:
+    """Have all devices idle, with no other thread in their drivers, if that can be: the child's end may else wait for threads it lacks."""
+    for device in open_devices():
+        if device.lock.acquire(timeout=_PATIENCE):
+            _forking.append(device)
+            try:
+                device.finish()
+            except MXNetError:
+                pass  # whoever reads what is lost will be told
+
+
+def _after_fork_in_parent() -> None:
+    while _forking:
+        _forking.pop().lock.release()
+
+
+def _after_fork_in_child() -> None:
     global _lock, _found, _first
+    _forking.clear()
     if not _touched:
         return
     for device in open_devices():
@@ -324,4 +365,4 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

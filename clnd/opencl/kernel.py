@@ -11,13 +11,16 @@ import numpy as np
 
 from clnd.errors import MXNetError
 from clnd.opencl.counters import counters
+from clnd.opencl.memory import is_shortage
 from clnd.opencl.running import Call, running
+from clnd.opencl.source import render
 from clnd.opencl.traits import power_of_two_below
 
 if TYPE_CHECKING:
     import pyopencl as cl
 
     from clnd.opencl.device import Device
+    from clnd.opencl.memory import Buffer
 
 T = TypeVar("T")
 _MARKER_EVERY = 512  # launches
@@ -65,7 +68,7 @@ class Kernel:
         self.device = device
         self.name = name
         self.program = program
-        self.cl = despite_cache(lambda: cl.Kernel(program, name))
+        self.cl: Any = despite_cache(lambda: cl.Kernel(program, name))
         self.queue = device.queue
         self.group = min(device.traits.group, power_of_two_below(largest_group(self.cl, device.cl)))
         self.arguments: tuple[str, ...] | None = None
@@ -127,16 +130,38 @@ class Kernel:
         return global_size, fewer
 
     def _again(self, error: cl.Error, global_size: tuple[int, ...], local_size: tuple[int, ...] | None, *args: Any) -> Any:
-        """Launch once more after making room, where memory was short: some drivers allocate at the first use."""
+        """Launch once more, where that may help.
+
+        Some drivers allocate at the first use, so that memory may be short. Some refuse groups of a size that they say they take: where
+        work-items do not work together, the driver chooses the size from now on.
+        """
         import pyopencl as cl
 
-        if isinstance(error, cl.MemoryError):
+        launch = self.cl
+        if is_shortage(error):
             self.device.memory.make_room()
             try:
-                return self.cl(self.queue, global_size, local_size, *args)
+                return launch(self.queue, global_size, local_size, *args)
             except cl.Error as again:
                 error = again
-        raise MXNetError(f"{self.device}: launching kernel {self.name} over {global_size} in groups of {local_size}: {error}") from error
+        advice = ""
+        if local_size is not None and error.code in (cl.status_code.INVALID_WORK_GROUP_SIZE, cl.status_code.OUT_OF_RESOURCES):
+            advice = "; CLND_TRAITS=max_group=64 makes do with smaller groups"
+            if not self._works_together():
+                try:
+                    event = launch(self.queue, global_size, None, *args)
+                    self.cl = lambda queue, global_size, local_size, *args: launch(queue, global_size, None, *args)
+                    return event
+                except cl.Error as again:
+                    error = again
+        raise MXNetError(
+            f"{self.device}: launching kernel {self.name} over {global_size} in groups of {local_size}: {error}{advice}"
+        ) from error
+
+    def _works_together(self) -> bool:
+        """Does it matter to the kernel how large its groups are?"""
+        source = render(self.template, self.name, self.parameters)
+        return "get_local_" in source or "barrier" in source
 
 
 class Bound:
@@ -152,6 +177,11 @@ class Bound:
         Arguments of such a launch, with sizes in bytes for buffers: listeners are told of these.
     call, operations
         The operator call that it is a part of, and what it said of the launch.
+
+    Attributes
+    ----------
+    writes
+        Weak references to buffers, and how many of them, the first ones, it writes over: what is lost with a launch that fails.
     """
 
     __slots__ = (
@@ -166,6 +196,7 @@ class Bound:
         "_operations",
         "_set_bytes",
         "_types",
+        "writes",
     )
 
     def __init__(
@@ -187,14 +218,23 @@ class Bound:
         self._kernel = kernel
         self._global_size, self._local_size = kernel.fitted(global_size, local_size)
         self._arguments, self._call, self._operations = arguments, call, operations
+        self.writes: tuple[Sequence[Callable[[], Buffer | None]], int] = (), 0
+
+    @property
+    def name(self) -> str:
+        """The kernel's name."""
+        return self._kernel.name
 
     def set(self, position: int, argument: Any) -> None:
         """Bind an argument: a Buffer, or a Python number for a scalar."""
         kind = self._types[position]
-        if kind is None:
-            self._cl.set_arg(position, argument.cl)
-        else:
-            self._set_bytes(position, kind(argument).tobytes())
+        try:
+            if kind is None:
+                self._cl.set_arg(position, argument.cl)
+            else:
+                self._set_bytes(position, kind(argument).tobytes())
+        except self._error as error:
+            raise MXNetError(f"{self._kernel.device}: argument {position} of kernel {self._kernel.name}: {error}") from error
 
     def launch(self) -> None:
         """Launch with the arguments that are bound.
@@ -213,6 +253,7 @@ class Bound:
                 raise MXNetError(f"{device}: launching kernel {kernel.name} over {self._global_size} again: {error}") from error
             counters.launches += 1
             device.launched += 1
+            device.recent.append((event, self, self._call or running.call))
             if device.listeners:
                 self._tell(event)
             if not device.launched % _MARKER_EVERY:
@@ -263,12 +304,13 @@ def __call__(self, global_size, local_size, {", ".join(names)}):
             event = self._again(error, global_size, local_size, {", ".join(values)})
         counters.launches += 1
         device.launched += 1
+        device.recent.append((event, self, running.call))
         if device.listeners:
             tell(self, global_size, local_size, ({", ".join(names)},), event)
         if not device.launched % {_MARKER_EVERY}:
             device.throttle()
 """
-    space: dict[str, Any] = {"Error": cl.Error, "counters": counters, "tell": _tell}
+    space: dict[str, Any] = {"Error": cl.Error, "counters": counters, "running": running, "tell": _tell}
     exec(source, space)
     call: Callable[..., None] = space["__call__"]
     call.__doc__ = Kernel.__call__.__doc__

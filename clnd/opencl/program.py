@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from clnd.errors import MXNetError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Programs", "cache_entries", "clear_cache", "render"]
 
+_PATIENCE = 20  # seconds; a build that takes longer is talked of
 _MAGIC = b"clnd program 1\n"
 _HEAD = len(_MAGIC) + 32  # and a checksum
 
@@ -149,9 +150,10 @@ class Programs:
             except cl.Error:
                 pass  # what is wrong is told without the declarations, if it is not they that are
         # pyopencl's own Program would keep a second cache, warn of all that the compiler says and leave failing sources in /tmp.
-        program = cl._cl._Program(self._device.context, source)
+        program: Any = None
         try:
-            program._build(options=self._options, devices=[self._device.cl])
+            program = cl._cl._Program(self._device.context, source)
+            self._patiently(program, self._options, name, template)
             kernel = Kernel(self._device, program, name, template, parameters)
         except cl.Error as error:
             raise MXNetError(
@@ -166,14 +168,52 @@ class Programs:
         import pyopencl as cl
 
         program = cl._cl._Program(self._device.context, source)
-        program._build(options=self._options + builtins.SKIP, devices=[self._device.cl])
+        self._patiently(program, self._options + builtins.SKIP, name, template)
         return Kernel(self._device, program, name, template, parameters)
+
+    def _patiently(self, program: Any, options: bytes, name: str, template: str) -> None:
+        still = f"{self._device}: the driver is still compiling kernel {name} of {template}.cl.mako"
+        interruptible(lambda: program._build(options=options, devices=[self._device.cl]), still)
+
+
+def interruptible(build: Callable[[], object], still: str) -> None:
+    """Build, so that Ctrl-C ends the wait for it, and `still` is said of what takes long.
+
+    Python handles signals between its own instructions alone; so the driver is called in another thread. It may go on there when this
+    thread does not wait for it any more.
+    """
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            build()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work, name="clnd build")
+    try:
+        thread.start()
+    except RuntimeError:  # no thread can be started, as when the interpreter ends
+        build()
+        return
+    began, told = time.monotonic(), False
+    while thread.is_alive():
+        thread.join(1)  # no longer: a signal that comes just before is met when it ends
+        if not told and thread.is_alive() and time.monotonic() - began > _PATIENCE:
+            import logging
+
+            told = True
+            logging.getLogger("clnd").warning("%s; Ctrl-C ends the wait", still)
+    if failures:
+        raise failures[0]
 
 
 def build_log(program: Any, device: Any) -> str:
     """Give what the driver's compiler said about a program."""
     import pyopencl as cl
 
+    if program is None:
+        return ""
     try:
         return str(program.get_build_info(device, cl.program_build_info.LOG)).strip()
     except cl.Error:

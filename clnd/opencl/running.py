@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from types import CodeType
+from typing import Any, TypeAlias
+
+Site: TypeAlias = "tuple[CodeType, int] | None"
 
 
 class Call:
@@ -14,7 +17,7 @@ class Call:
     name
         The operator's.
     site
-        The user's line, in the caller's form.
+        The user's line, as `describe_site` takes it.
     order
         Its creation number.
     operations
@@ -28,7 +31,7 @@ class Call:
 
     __slots__ = ("name", "operations", "order", "site")
 
-    def __init__(self, name: str, site: Any, order: int) -> None:
+    def __init__(self, name: str, site: Site, order: int) -> None:
         self.name, self.site, self.order = name, site, order
         self.operations = 0
 
@@ -41,6 +44,18 @@ class _Running(threading.local):
 
 
 running = _Running()
+
+
+def describe_site(site: Site) -> str:
+    """`file.py:12`, worked out only when somebody asks."""
+    if site is None:
+        return "an unknown line"
+    code, at = site
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= at < end and number is not None:
+            line = number
+    return f"{code.co_filename}:{line}"
 
 
 def event_times(event: Any) -> tuple[int, int, int] | None:

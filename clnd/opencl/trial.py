@@ -85,10 +85,10 @@ def attempt(device: cl.Device) -> str | None:
     """Build and run a small kernel, and compare what it computes."""
     import pyopencl as cl
 
-    if not device.available or not device.compiler_available:
-        return "the driver says that the device or its compiler is not available"
     program = None
     try:
+        if not device.available or not device.compiler_available:
+            return "the driver says that the device or its compiler is not available"
         context = cl.Context([device])
         queue = cl.CommandQueue(context)
         program = cl._cl._Program(context, _SOURCE)

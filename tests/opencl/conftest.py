@@ -1,9 +1,4 @@
-"""What the tests of clnd.opencl share: devices, templates of their own, a cache of their own, and processes of their own."""
-
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""What the tests of clnd.opencl share: devices, templates of their own, and a cache of their own."""
 
 import pytest
 
@@ -60,16 +55,3 @@ def cache(tmp_path, monkeypatch):
 def scale(device, templates, cache):
     """A kernel: b = a * factor + 1."""
     return device.kernel("scale", "scale", arguments=SCALE_ARGUMENTS, addend="1.0f")
-
-
-@pytest.fixture
-def run():
-    """Run Python code in a process of its own, in which these variables are set or, if None, are not."""
-
-    def run(code, **variables):
-        environment = {**os.environ, **variables}
-        environment = {name: value for name, value in environment.items() if value is not None}
-        environment["PYTHONPATH"] = os.pathsep.join([str(Path(clnd.opencl.__file__).parents[2]), environment.get("PYTHONPATH", "")])
-        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300, check=False)
-
-    return run

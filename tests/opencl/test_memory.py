@@ -104,7 +104,7 @@ def test_exhaustion_says_what_holds_the_memory(small):
     assert str(small) in text
     assert "400,000 bytes" in text
     assert "787,456 bytes of 1,048,576 are used, by 4 buffers" in text
-    assert "3 of 262,144 bytes, 1 of 1,024 bytes" in text
+    assert "787,432 bytes in 4 for unknown" in text
     held.pop(0)
     assert small.allocate(200_000).size == 200_000
 
@@ -129,6 +129,34 @@ def test_the_hosts_memory_is_asked_again_for_a_large_block(device, monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 2 * MIB)
     with pytest.raises(MXNetError, match="no memory"):
         device.allocate(4 * MIB)
+
+
+def test_small_blocks_ask_the_host_too(device, monkeypatch):
+    device.traits = replace(device.traits, unified_memory=True, memory=1 << 40)
+    device.memory = MemoryPool(device)
+    held = [device.allocate(300 * KIB)]
+    monkeypatch.setattr(memory, "available_memory", lambda: MIB)  # something else takes the rest
+    with pytest.raises(MXNetError, match=r"no memory.*the host has 1,015,808 bytes left"):
+        while len(held) < 8:
+            held.append(device.allocate(300 * KIB))
+    assert len(held) <= 3
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"), [("1000000", 1_000_000), ("8G", 8 << 30), ("512MiB", 512 * MIB), (" 1.5 kb ", 1536), ("", None), ("2T", 2 << 40)]
+)
+def test_a_limit_of_ones_own(device, reopen, monkeypatch, text, limit):
+    monkeypatch.setenv("CLND_MEMORY_LIMIT", text)
+    assert memory.memory_limit() == limit
+    pool = reopen(device).memory
+    assert pool.limit <= pool.most == min(limit or device.traits.memory, device.traits.memory)
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "0", "1e9", "8 G G", "0.0001", "GB", "0x10", "\u0661"])
+def test_a_limit_that_is_none(device, reopen, monkeypatch, text):
+    monkeypatch.setenv("CLND_MEMORY_LIMIT", text)
+    with pytest.raises(MXNetError, match=f"CLND_MEMORY_LIMIT={text}: this is no number of bytes"):
+        reopen(device)
 
 
 def test_a_device_with_its_own_memory_does_not_ask_the_host(device, monkeypatch):
