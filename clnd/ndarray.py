@@ -685,7 +685,10 @@ def _fitted(value: Value, target: Shape, whole: Shape, key: Any) -> Value:
 
 
 def _restored(array: np.ndarray[Any, Any], context: Context) -> NDArray:
-    """An array from its elements: what pickle calls. On another machine the context may be missing: then the current one."""
+    """An array from its elements: what pickle calls. On another machine the context may be missing: then the current one.
+
+    A pickle runs what its maker put into it, beside this: only `nd.load` is for files from anywhere.
+    """
     try:
         device = context.device
     except MXNetError:

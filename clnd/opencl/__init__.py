@@ -8,7 +8,6 @@ from clnd.opencl.memory import Buffer, MemoryPool
 from clnd.opencl.program import cache_entries, clear_cache
 from clnd.opencl.running import Call, event_times, running
 from clnd.opencl.traits import Traits
-from clnd.opencl.trial import keep_report, kept_report
 
 __all__ = [
     "Bound",
@@ -29,8 +28,6 @@ __all__ = [
     "find_device",
     "forget_trials",
     "gpu_devices",
-    "keep_report",
-    "kept_report",
     "open_devices",
     "running",
 ]

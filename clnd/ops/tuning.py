@@ -62,7 +62,7 @@ def tune(problem: Problem) -> Tuned:
         chosen = rule
     name = class_of(problem)
     _kept(problem.device)[name] = _written(chosen)
-    keep_measured(problem.device, SUBJECT, name, _written(chosen))
+    keep_measured(problem.device, SUBJECT, **{name: _written(chosen)})
     return Tuned(rule, chosen, before, seconds[chosen])
 
 
