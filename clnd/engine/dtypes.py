@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clnd.errors import DTypeError
+from clnd.errors import DTypeError, shown
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     except TypeError:
         found = None
     if found is None or found not in INFO:
-        raise DTypeError(f"dtype {dtype!r} is not supported; the dtypes are {', '.join(TABLE)}")
+        raise DTypeError(f"dtype {shown(dtype)} is not supported; the dtypes are {', '.join(TABLE)}")
     return found
 
 
