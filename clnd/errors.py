@@ -79,7 +79,7 @@ class _Unfit(ShapeError, DTypeError):
 
 
 # What Python raises where arguments make no sense. Errors of clnd's are among them by their second base.
-RAW = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+RAW = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
 
 def shown(value: object) -> str:

@@ -385,6 +385,7 @@ class NDArray:
         with _paused():
             return self.copy()
 
+    @guarded
     def copyto(self, other: NDArray | Context) -> NDArray:
         """Copy into another array of the same shape, or to a context.
 
@@ -402,6 +403,7 @@ class NDArray:
         other._write(_moved(self.value, other.context))
         return other
 
+    @guarded
     def as_in_context(self, context: Context) -> NDArray:
         """The array on another context; itself where it is there already."""
         return self if context == self.context else self.copyto(context)

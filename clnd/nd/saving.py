@@ -15,6 +15,7 @@ import numpy as np
 
 from clnd import engine
 from clnd.context import current_context
+from clnd.engine.layout import MOST_AXES, MOST_ELEMENTS
 from clnd.errors import DTypeError, MXNetError
 from clnd.ndarray import NDArray
 from clnd.opencl.files import write_whole
@@ -27,8 +28,6 @@ _LIST_MAGIC, _ARRAY_MAGIC, _NUMPY_MAGIC = 0x112, 0xF993FAC9, 0xF993FACA
 _OLD_MAGIC = 0xF993FAC8  # before there were sparse arrays
 _CODES = {"float32": 0, "float64": 1, "float16": 2, "uint8": 3, "int32": 4, "int8": 5, "int64": 6, "bool": 7}
 _DTYPES = {code: name for name, code in _CODES.items()}
-_AXES = 32  # more have no sense, and NumPy takes 64
-_LARGEST = 1 << 62  # bytes
 
 
 # https://github.com/huggingface/safetensors: the length of the header, the header in JSON, the elements.
@@ -221,7 +220,7 @@ class _Reader:
         """An array of the bytes from `at` on, which must be there."""
         stored = np.dtype("uint8" if dtype == "bool" else dtype).newbyteorder("<")
         count = prod(shape)
-        if prod(n for n in shape if n) * stored.itemsize >= _LARGEST:
+        if prod(n for n in shape if n) > MOST_ELEMENTS:
             raise self.damaged(at, f"{what} has the shape {shape}, which is too large")
         if count * stored.itemsize > len(self.data) - at:
             left = len(self.data) - at
@@ -250,7 +249,7 @@ def _read_safe(reader: _Reader) -> dict[str, Any]:
         what = f"the array {_short(name)}"
         if not isinstance(code, str) or code not in (*_SAFE_CODES, "BF16"):
             raise MXNetError(f"load: {reader.source} holds {what} of dtype {_short(code)}, which clnd does not have")
-        if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2 or len(shape) > _AXES:
+        if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2 or len(shape) > MOST_AXES:
             raise reader.damaged(8, f"{what} has the shape {_short(shape)} and the place {_short(offsets)}")
         dtype = "uint16" if code == "BF16" else _SAFE_CODES[code]
         first, last = offsets
@@ -296,7 +295,7 @@ def _read_mxnet(reader: _Reader) -> Any:
             )
         old = magic not in (_ARRAY_MAGIC, _NUMPY_MAGIC, _OLD_MAGIC)  # the oldest files begin with the number of axes
         axes = magic if old else reader.number("I", f"the number of axes of {what}")
-        if axes > _AXES:
+        if axes > MOST_AXES:
             raise reader.damaged(began, f"{what} has {axes:,} axes")
         shape = reader.numbers("I" if old else "q", axes, f"the shape of {what}")
         *_, code = reader.numbers("i", 3, f"the context and dtype of {what}")

@@ -19,7 +19,7 @@ from clnd.ops.declare import checks
 from .conventions import CONVENTIONS
 from .names import PARAMETERS
 
-NUMBERS = (bool, int, float, np.number, np.bool_)
+NUMBERS = (bool, int, float, np.integer, np.floating, np.bool_)
 
 
 def wrap(op: Operator, name: str) -> Callable[..., Any]:

@@ -230,9 +230,12 @@ def sum_to(value: Value, shape: Shape) -> Value:
 def whole_number(name: str, word: str, given: Any) -> int:
     """The attribute `word` of the operator `name` as an int; DTypeError if it is something else."""
     try:
-        return int(operator.index(given))
+        found = int(operator.index(given))
     except TypeError:
         raise DTypeError(f"{name}: {word} must be an int, not {shown(given)}") from None
+    if not -(1 << 63) <= found < 1 << 63:
+        raise ShapeError(f"{name}: {word} must be an int of 64 bits, not {shown(found)}")
+    return found
 
 
 def whole_numbers(name: str, word: str, given: Any) -> tuple[int, ...]:
