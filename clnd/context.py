@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import Any, ClassVar, Literal
 
-from clnd.errors import MXNetError
+from clnd.errors import MXNetError, shown
 from clnd.opencl import Device, find_device, gpu_devices
 
 __all__ = ["Context", "cpu", "cpu_pinned", "current_context", "gpu", "gpu_memory_info", "num_gpus"]
@@ -44,7 +44,7 @@ class Context:
             device_id, device_type = device_type.device_id, device_type.device_type
         kind = "cpu" if device_type in ("cpu_pinned", "cpu_shared") else device_type
         if kind not in ("cpu", "gpu"):
-            raise ContextError(f"Context: unknown device type {device_type!r}; use 'cpu' or 'gpu'")
+            raise ContextError(f"Context: unknown device type {shown(device_type)}; use 'cpu' or 'gpu'")
         if device_id < 0:
             raise ContextError(f"Context: the device number {device_id} is negative")
         self.device_type: Literal["cpu", "gpu"] = "cpu" if kind == "cpu" else "gpu"

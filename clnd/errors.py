@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 __all__ = ["DTypeError", "DeviceError", "ExportError", "IndexOutOfRange", "MXNetError", "ShapeError"]
+
+
+_ROOM = 200  # letters
 
 
 class MXNetError(RuntimeError):
@@ -65,6 +72,46 @@ class ExportError(MXNetError, BufferError):
     >>> issubclass(ExportError, (MXNetError, BufferError))
     True
     """
+
+
+class _Unfit(ShapeError, DTypeError):
+    """Arguments that no more fitting check refused: whoever expects Python's error for them gets it."""
+
+
+# What Python raises where arguments make no sense. Errors of clnd's are among them by their second base.
+RAW = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+
+
+def shown(value: object) -> str:
+    """A value in an error message, as far as there is room for it."""
+    text = repr(value)
+    return text if len(text) <= _ROOM else f"{text[:_ROOM]}... ({len(text):,} letters)"
+
+
+def refused(name: str, error: Exception, arguments: Mapping[str, object]) -> Exception:
+    """What to raise for an error that came out of the function `name`: clnd's own as they are, Python's with what was given."""
+    if isinstance(error, MXNetError):
+        return error
+    given = ", ".join(f"{word}={shown(value)}" for word, value in arguments.items()) or "these arguments"
+    said = str(error) or type(error).__name__
+    return _Unfit(f"{name} cannot be called with {given}: {said[:_ROOM]}")
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def guarded(function: Function) -> Function:
+    """Have a function raise clnd's errors, which name it, where Python's come out of it."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except RAW as error:
+            raise refused(function.__name__, error, {**dict(zip(names, args, strict=False)), **kwargs}) from error
+
+    names = tuple(inspect.signature(function).parameters)
+    return call  # type: ignore[return-value]
 
 
 class MissingNameError(MXNetError, AttributeError):

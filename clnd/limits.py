@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,7 +9,8 @@ from typing import Any
 
 from clnd import engine, ops
 from clnd.engine import dtypes
-from clnd.opencl import Device, Kernel, keep_report, kept_report
+from clnd.opencl import Device, Kernel
+from clnd.opencl.measured import keep_measured, read_measured
 
 __all__ = ["Costs", "Limits", "costs", "limits", "measure"]
 
@@ -76,10 +76,9 @@ def limits(device: Device) -> Limits:
     True
     """
     if device not in _known:
-        text = kept_report(device, _KEPT)
         try:
-            _known[device] = Limits(**json.loads(text)) if text is not None else measure(device)
-        except (ValueError, TypeError):
+            _known[device] = Limits(**read_measured(device, _KEPT))
+        except TypeError:  # not all of it is there
             _known[device] = measure(device)
     return _known[device]
 
@@ -95,7 +94,7 @@ def measure(device: Device) -> Limits:
             product=2 * _SIDE**3 / fastest(device, lambda: ops.registry["matmul"](a, a)),
         )
     _known[device] = found
-    keep_report(device, _KEPT, json.dumps(asdict(found)))
+    keep_measured(device, _KEPT, **asdict(found))
     return found
 
 

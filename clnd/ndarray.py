@@ -13,7 +13,7 @@ import numpy as np
 from clnd import engine
 from clnd.engine import Value, dtypes, state
 from clnd.engine.layout import Shape, repeats
-from clnd.errors import DTypeError, ExportError, MXNetError, ShapeError
+from clnd.errors import DTypeError, ExportError, MXNetError, ShapeError, guarded, shown
 from clnd.ops import registry
 from clnd.ops.lookup import Lookup
 from clnd.ops.shape import Steps, region, selected
@@ -385,6 +385,7 @@ class NDArray:
         with _paused():
             return self.copy()
 
+    @guarded
     def copyto(self, other: NDArray | Context) -> NDArray:
         """Copy into another array of the same shape, or to a context.
 
@@ -402,12 +403,14 @@ class NDArray:
         other._write(_moved(self.value, other.context))
         return other
 
+    @guarded
     def as_in_context(self, context: Context) -> NDArray:
         """The array on another context; itself where it is there already."""
         return self if context == self.context else self.copyto(context)
 
     as_in_ctx = as_in_context
 
+    @guarded
     def astype(self, dtype: Any, copy: bool = True) -> NDArray:
         """The elements as another dtype; without `copy` the array itself where it has that dtype."""
         found = dtypes.as_dtype(dtype)
@@ -429,6 +432,7 @@ class NDArray:
         """
         raise MXNetError("as_np_ndarray: clnd has no mx.np; use clnd.nd, or asnumpy() for a NumPy array")
 
+    @guarded
     def tostype(self, stype: str) -> NDArray:
         """The array itself for "default".
 
@@ -438,7 +442,7 @@ class NDArray:
             For sparse storage, which clnd does not have.
         """
         if stype != "default":
-            raise MXNetError(f"tostype: clnd has no {stype} storage; dense arrays with nd.take or nd.where often do")
+            raise MXNetError(f"tostype: clnd has no {shown(stype)} storage; dense arrays with nd.take or nd.where often do")
         return self
 
     # Indexing and views.
@@ -447,6 +451,7 @@ class NDArray:
         """Stretched to the shape of another array, or along `lhs_axes` to that array's `rhs_axes`. See `nd.broadcast_like`."""
         return NDArray(registry["broadcast_like"](self.value, other.value, lhs_axes=lhs_axes, rhs_axes=rhs_axes), self._context)
 
+    @guarded
     def reshape(self, *shape: Any, **kwargs: Any) -> NDArray:
         """The same elements under another shape: a view, through which the array can be written.
 
@@ -471,14 +476,17 @@ class NDArray:
         target = decoded_shape(self.shape, wanted, bool(reverse))
         return self._view((("reshape", (target,)),))
 
+    @guarded
     def expand_dims(self, axis: int, inplace: bool = False) -> NDArray:
         """A new axis of one element at position `axis`; with `inplace` as a view, through which the array can be written."""
         return self._reshaped(registry["expand_dims"](self.value, axis=axis), inplace)
 
+    @guarded
     def flatten(self, inplace: bool = False) -> NDArray:
         """All axes but the first joined to one; with `inplace` as a view, through which the array can be written."""
         return self._reshaped(registry["flatten"](self.value), inplace)
 
+    @guarded
     def squeeze(self, axis: Any = None, inplace: bool = False) -> NDArray:
         """Without the axes of one element, all or those of `axis`; with `inplace` as a view, through which the array can be written."""
         from .nd.conventions import CONVENTIONS
@@ -515,6 +523,7 @@ class NDArray:
             value = engine.copied(value)
         self._write(value, steps)
 
+    @guarded
     def slice_assign(self, rhs: Any, begin: Any, end: Any, step: Any = ()) -> NDArray:
         """Write `rhs` over what `slice` with this begin, end and step gives; returns the array itself."""
         from .nd.conventions.shape import slice_window
@@ -611,6 +620,7 @@ class NDArray:
         """The gradient, an NDArray, that `backward` wrote; None where none is attached."""
         return None if self._leaf is None else self._leaf.gradient
 
+    @guarded
     def attach_grad(self, grad_req: str = "write", stype: str | None = None) -> None:
         """Give the array a gradient, of zeros at first. It becomes a beginning of the graph: what it was computed from is cut off.
 
@@ -629,7 +639,7 @@ class NDArray:
     def mark(self, gradient: NDArray, req: str) -> None:
         """Let `backward` write this array's gradient into `gradient`."""
         if req not in ("write", "add", "null"):
-            raise ShapeError(f"grad_req {req!r} is not one of 'write', 'add', 'null'")
+            raise ShapeError(f"grad_req {shown(req)} is not one of 'write', 'add', 'null'")
         if gradient.shape != self.shape:
             raise ShapeError(f"a gradient of shape {gradient.shape} does not fit an array of shape {self.shape}")
         if gradient.value.device is not self.value.device:
@@ -686,7 +696,10 @@ def _fitted(value: Value, target: Shape, whole: Shape, key: Any) -> Value:
 
 
 def _restored(array: np.ndarray[Any, Any], context: Context) -> NDArray:
-    """An array from its elements: what pickle calls. On another machine the context may be missing: then the current one."""
+    """An array from its elements: what pickle calls. On another machine the context may be missing: then the current one.
+
+    A pickle runs what its maker put into it, beside this: only `nd.load` is for files from anywhere.
+    """
     try:
         device = context.device
     except MXNetError:

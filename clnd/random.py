@@ -15,12 +15,13 @@ import numpy as np
 
 from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape
-from clnd.errors import DTypeError, MXNetError
+from clnd.errors import DTypeError, MXNetError, guarded
 from clnd.ops import distributions, registry
 from clnd.ops import random as ops
+from clnd.ops.declare import shape_of
 
 from .context import Context
-from .nd.creation import chosen_context, sizes
+from .nd.creation import chosen_context
 from .nd.wrapping import deliver, unwrap
 from .ndarray import NDArray
 
@@ -57,6 +58,7 @@ def generator(context: Context) -> ops.Generator:
     return found
 
 
+@guarded
 def seed(seed_state: int, ctx: Any = "all") -> None:
     """Start the random numbers again: the same seed gives the same numbers, on every device and with every driver.
 
@@ -95,6 +97,7 @@ def seed(seed_state: int, ctx: Any = "all") -> None:
             existing.seed(number)
 
 
+@guarded
 def uniform(
     low: Any = 0, high: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None
 ) -> NDArray:
@@ -140,6 +143,7 @@ def uniform(
     return draw("uniform", {"low": low, "high": high}, shape, dtype, ctx, out)
 
 
+@guarded
 def normal(
     loc: Any = 0, scale: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None
 ) -> NDArray:
@@ -180,6 +184,7 @@ def normal(
     return draw("normal", {"loc": loc, "scale": scale}, shape, dtype, ctx, out)
 
 
+@guarded
 def randn(*shape: int, loc: Any = 0, scale: Any = 1, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None) -> NDArray:
     """Draw numbers of a normal distribution; the shape is given as single numbers.
 
@@ -199,6 +204,7 @@ def randn(*shape: int, loc: Any = 0, scale: Any = 1, dtype: Any = None, ctx: Con
     return draw("normal", {"loc": loc, "scale": scale}, shape, dtype, ctx, out)
 
 
+@guarded
 def randint(low: int, high: int, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None) -> NDArray:
     """Draw integers from `low` to `high - 1`, each with the same probability.
 
@@ -234,6 +240,7 @@ def randint(low: int, high: int, shape: Any = None, dtype: Any = None, ctx: Cont
     return _delivered("randint", value, context, out)
 
 
+@guarded
 def exponential(scale: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None) -> NDArray:
     """Draw numbers of an exponential distribution.
 
@@ -259,6 +266,7 @@ def exponential(scale: Any = 1, shape: Any = None, dtype: Any = None, ctx: Conte
     return draw("exponential", {"scale": scale}, shape, dtype, ctx, out)
 
 
+@guarded
 def gamma(
     alpha: Any = 1, beta: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None
 ) -> NDArray:
@@ -287,6 +295,7 @@ def gamma(
     return draw("gamma", {"alpha": alpha, "beta": beta}, shape, dtype, ctx, out)
 
 
+@guarded
 def poisson(lam: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None) -> NDArray:
     """Draw counts of a Poisson distribution, as floats.
 
@@ -312,6 +321,7 @@ def poisson(lam: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | N
     return draw("poisson", {"lam": lam}, shape, dtype, ctx, out)
 
 
+@guarded
 def negative_binomial(
     k: Any = 1, p: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None
 ) -> NDArray:
@@ -336,6 +346,7 @@ def negative_binomial(
     return draw("negative_binomial", {"k": k, "p": p}, shape, dtype, ctx, out)
 
 
+@guarded
 def generalized_negative_binomial(
     mu: Any = 1, alpha: Any = 1, shape: Any = None, dtype: Any = None, ctx: Context | None = None, out: NDArray | None = None
 ) -> NDArray:
@@ -360,6 +371,7 @@ def generalized_negative_binomial(
     return draw("generalized_negative_binomial", {"mu": mu, "alpha": alpha}, shape, dtype, ctx, out)
 
 
+@guarded
 def multinomial(data: NDArray, shape: Any = None, get_prob: bool = False, out: Any = None, dtype: Any = "int32") -> Any:
     """Draw positions along the last axis of an array of probabilities.
 
@@ -391,11 +403,12 @@ def multinomial(data: NDArray, shape: Any = None, get_prob: bool = False, out: A
     """
     if not isinstance(data, NDArray):
         raise DTypeError(f"multinomial: data must be an NDArray, not {type(data).__name__}")
-    count = () if shape is None else sizes("multinomial", shape)
+    count = () if shape is None else shape_of("multinomial", shape)
     drawn = distributions.sample_multinomial(data.value, shape=count, get_prob=get_prob, dtype=dtype, generator=generator(data.context))
     return deliver("multinomial", drawn, data.context, out)
 
 
+@guarded
 def shuffle(data: NDArray, out: NDArray | None = None) -> NDArray:
     """Shuffle an array along its first axis: the same rows in random order, every order with the same probability.
 
@@ -425,10 +438,12 @@ def shuffle(data: NDArray, out: NDArray | None = None) -> NDArray:
 
 def draw(name: str, parameters: dict[str, Any], shape: Any, dtype: Any, ctx: Context | None, out: NDArray | None) -> NDArray:
     """Draw from a distribution whose parameters are all numbers, or all arrays."""
+    if out is not None and not isinstance(out, NDArray):
+        raise DTypeError(f"{name}: out is a {type(out).__name__}, not an NDArray")
     arrays = [parameter for parameter in parameters.values() if isinstance(parameter, NDArray)]
     if len(arrays) == len(parameters):
         values, context = unwrap(name, arrays)
-        dtype, shape = _dtype(name, np.float32, dtype, out), () if shape is None else sizes(name, shape)
+        dtype, shape = _dtype(name, np.float32, dtype, out), () if shape is None else shape_of(name, shape)
     elif arrays:
         words = " and ".join(f"{word} {type(parameter).__name__}" for word, parameter in parameters.items())
         raise DTypeError(f"{name}: the parameters must be two numbers or two arrays, but are {words}")
@@ -454,7 +469,7 @@ def _frame(name: str, default: Any, shape: Any, dtype: Any, ctx: Context | None,
     if out is not None and out.context != context:
         raise MXNetError(f"{name}: ctx is {context}, but out is on {out.context}")
     wanted: Shape = (1,) if out is None else out.shape
-    return _dtype(name, default, dtype, out), wanted if shape is None else sizes(name, shape), context
+    return _dtype(name, default, dtype, out), wanted if shape is None else shape_of(name, shape), context
 
 
 def _dtype(name: str, default: Any, dtype: Any, out: NDArray | None) -> Any:

@@ -15,7 +15,7 @@ from clnd import limits
 from clnd.cli import app, bench, doctor
 from clnd.cli.expression import Expression, ExpressionError
 from clnd.limits import Costs, Limits
-from clnd.opencl import advice, inspect
+from clnd.opencl import advice, cache, inspect
 
 FIELDS = {"context", "device", "platform", "driver_version", "kind", "compute_units", "memory", "fp64", "fp16", "usable", "reason"}
 PLACE = str(Path(clnd.__file__).parent.parent)
@@ -114,11 +114,12 @@ class TestDoctor:
         assert said.splitlines()[-2] == "Run next:"
         assert said.splitlines()[-1].startswith("  ")
 
-    def test_devices_are_tried_anew(self, tmp_path):
+    def test_devices_are_tried_anew(self, tmp_path, monkeypatch):
         succeed("doctor", CLND_CACHE=str(tmp_path))
-        (kept,) = {path.parent for path in tmp_path.rglob("trials/*.json")}
-        for path in kept.glob("*.json"):
-            path.write_text(json.dumps({**json.loads(path.read_text()), "reason": "an old answer"}))
+        monkeypatch.setenv("CLND_CACHE", str(tmp_path))
+        for entry in cache.entries("trials"):
+            answer = {**json.loads(cache.read("trials", entry.name)), "reason": "an old answer"}
+            assert cache.keep("trials", entry.name, json.dumps(answer).encode())
         assert "an old answer" in command("devices", CLND_CACHE=str(tmp_path)).stdout
         assert "an old answer" not in succeed("doctor", CLND_CACHE=str(tmp_path))
 
@@ -445,7 +446,7 @@ def test_what_a_device_reaches_is_kept(monkeypatch, tmp_path):
     monkeypatch.setattr(limits, "_known", {})
     monkeypatch.setattr(limits, "measure", lambda device: pytest.fail("measured again"))
     assert limits.limits(device) == measured
-    (file,) = (tmp_path / "limits").iterdir()
+    (file,) = (tmp_path / "measured").iterdir()
     file.write_text("{damaged")
     monkeypatch.setattr(limits, "_known", {})
     monkeypatch.setattr(limits, "measure", lambda device: "anew")

@@ -2,9 +2,13 @@
 
 import ctypes
 import dataclasses
+import errno
 import gc
+import importlib
 import json
+import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -297,3 +301,73 @@ def test_bfloat16_becomes_float32():
 def test_unsound_safetensors_are_refused(about):
     with pytest.raises(mx.MXNetError, match="load: the buffer"):
         nd.load_frombuffer(safe({"x": about}, bytes(8)))
+
+
+@pytest.fixture
+def fuzz_load(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "tools"))
+    return importlib.import_module("fuzz_load")
+
+
+def test_damaged_files_are_refused_and_it_is_said_where(fuzz_load, seeded):
+    assert sum(fuzz_load.run(seeded, range(3000)).values()) == 3000
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (struct.pack("<Q", 1 << 63), "at byte 24: the beginning of array 0"),
+        (struct.pack("<QIiI", 1, 0xF993FAC9, 0, 0xFFFFFFFF), "at byte 24: array 0 has 4,294,967,295 axes"),
+        (struct.pack("<QIiI1q3i", 1, 0xF993FAC9, 0, 1, 1 << 40, 1, 0, 0), "at byte 56: the elements of array 0"),
+        (struct.pack("<QIiI2q3i", 1, 0xF993FAC9, 0, 2, 1 << 62, 0, 1, 0, 0), "at byte 64: array 0 has the shape"),
+        (struct.pack("<QIiI1q3i", 1, 0xF993FAC9, 0, 1, -1, 1, 0, 0), "at byte 24: array 0 has an unknown dtype"),
+        (struct.pack("<QQ", 0, 1 << 60), "at byte 24: 0 arrays, 1,152,921,504,606,846,976 names"),
+    ],
+)
+def test_claims_are_checked_before_anything_is_made(body, where):
+    tracemalloc.start()
+    with pytest.raises(mx.MXNetError, match=where):
+        nd.load_frombuffer(struct.pack("<QQ", 0x112, 0) + body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000
+
+
+def test_bytes_that_are_no_booleans_are_read_as_such():
+    (found,) = nd.load_frombuffer(struct.pack("<QQQIiI1q3i3BQ", 0x112, 0, 1, 0xF993FAC9, 0, 1, 3, 1, 0, 7, 0, 1, 7, 0))
+    assert found.asnumpy().view("uint8").tolist() == [0, 1, 1]
+
+
+def test_saving_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "x.params"
+    nd.save(path, nd.ones(3))
+    before = path.read_bytes()
+
+    def fail(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match=r"save: No space left on device: .*x\.params"):
+            nd.save(path, nd.zeros(3))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(FileNotFoundError, match=r"save: .*missing"):
+        nd.save(tmp_path / "missing" / "x.params", nd.zeros(3))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and rights as POSIX has them")
+def test_saving_keeps_links_and_rights(tmp_path):
+    (tmp_path / "link.params").symlink_to(tmp_path / "x.params")
+    before = os.umask(0o027)
+    try:
+        nd.save(tmp_path / "link.params", nd.ones(3))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "link.params").is_symlink()
+    assert (tmp_path / "x.params").stat().st_mode & 0o777 == 0o640
+    (tmp_path / "x.params").chmod(0o604)
+    nd.save(tmp_path / "link.params", nd.zeros(3))
+    assert (tmp_path / "x.params").stat().st_mode & 0o777 == 0o604
+    assert nd.load(tmp_path / "x.params")[0].asnumpy().tolist() == [0, 0, 0]
+    nd.save("/dev/null", nd.ones(3))  # which is no file to be renamed over

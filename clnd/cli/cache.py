@@ -27,7 +27,7 @@ def main(clear: Annotated[bool, typer.Option("--clear", help="Delete the compile
         if removed < report.programs:
             fail(f"{report.programs - removed} programs could not be removed.")
     elif report.programs:
-        times = sorted(written for _, _, written in cache_entries())
+        times = sorted(entry.written for entry in cache_entries())
         first, last = (datetime.fromtimestamp(times[i]).strftime("%Y-%m-%d %H:%M") for i in (0, -1))
         out.print(f"Written   {first} to {last}")
     if report.error is not None:

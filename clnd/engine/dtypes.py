@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from clnd.errors import DTypeError
+from clnd.errors import DTypeError, shown
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     except TypeError:
         found = None
     if found is None or found not in INFO:
-        raise DTypeError(f"dtype {dtype!r} is not supported; the dtypes are {', '.join(TABLE)}")
+        raise DTypeError(f"dtype {shown(dtype)} is not supported; the dtypes are {', '.join(TABLE)}")
     return found
 
 
@@ -115,8 +116,11 @@ def to_scalar(value: Any, dtype: np.dtype[Any]) -> Scalar:
     if kind == "float":
         if -60000 < value < 60000:  # in range of every float
             return float(dtype.type(value))
-        with np.errstate(over="ignore"):
-            return float(dtype.type(value))
+        try:
+            with np.errstate(over="ignore"):
+                return float(dtype.type(value))
+        except OverflowError:  # an int past what any float holds
+            return math.inf if value > 0 else -math.inf
     if kind == "bool":
         return bool(value)
     if isinstance(value, (float, np.floating)) and not np.isfinite(value):

@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 Shape = tuple[int, ...]
+MOST_AXES = 32  # of an array; also what the oldest NumPy takes
+MOST_ELEMENTS = 1 << 60  # such that bytes, and twice as many, can be counted in 64 bits
 
 
 class Layout(NamedTuple):

@@ -33,7 +33,10 @@ def from_numpy(array: np.ndarray[Any, Any], device: Device) -> Value:
 
 def to_numpy(value: Value) -> np.ndarray[Any, Any]:
     """The elements as a new NumPy array; waits for them."""
-    result = np.empty(value.shape, value.dtype)
+    try:
+        result = np.empty(value.shape, value.dtype)
+    except MemoryError:
+        raise MXNetError(f"the host has no memory for {value.size * value.dtype.itemsize:,} bytes, of shape {value.shape}") from None
     if value.size:
         value = plan.gathered(value)
         assert value.buffer is not None

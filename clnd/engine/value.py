@@ -7,7 +7,6 @@ output weakly. Nothing global holds either, so that whatever nobody can ask for 
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import threading
 import weakref
@@ -21,6 +20,7 @@ import numpy as np
 
 from clnd.errors import MXNetError
 from clnd.opencl import Call, Site, describe_site, running
+from clnd.opencl.settings import switch
 
 from .layout import Layout, Shape, row_major
 
@@ -39,7 +39,7 @@ class _State(threading.local):
     tracer: Any = None  # what is told which arrays this thread reaches: see clnd/capture.py
     site: Site = None  # where the records are made, where that is known: see `called`
     due: weakref.ref[Value] | None = None  # a waiting value to launch soon: see `plan.defer`
-    eager = os.environ.get("CLND_EAGER", "0") not in ("", "0")
+    eager = switch("CLND_EAGER") == "1"
 
 
 LARGE = 1 << 20  # bytes

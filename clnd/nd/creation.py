@@ -9,9 +9,10 @@ import numpy as np
 from clnd import engine
 from clnd.context import Context, current_context
 from clnd.engine import dtypes
-from clnd.errors import DTypeError, MXNetError, ShapeError
+from clnd.errors import DTypeError, MXNetError, ShapeError, guarded, shown
 from clnd.ndarray import NDArray
 from clnd.ops import registry
+from clnd.ops.declare import number, shape_of, whole_number
 
 from .wrapping import unwrap
 
@@ -23,17 +24,7 @@ def chosen_context(ctx: Context | None) -> Context:
     return current_context() if ctx is None else Context(ctx)
 
 
-def sizes(name: str, shape: Any) -> tuple[int, ...]:
-    """The shape given, an int or several, as a tuple; the error names the function `name`."""
-    try:
-        found = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
-    except (TypeError, ValueError) as error:
-        raise DTypeError(f"{name}: a shape is an int or several, not {shape!r}") from error
-    if any(n < 0 for n in found):
-        raise ShapeError(f"{name}: the shape {found} has a negative size")
-    return found
-
-
+@guarded
 def array(source_array: Any, ctx: Context | None = None, dtype: Any = None) -> NDArray:
     """An array with the elements of a list, a number, a NumPy array or another array.
 
@@ -81,14 +72,16 @@ def array(source_array: Any, ctx: Context | None = None, dtype: Any = None) -> N
 def _filled(name: str, shape: Any, value: Any, ctx: Context | None, dtype: Any) -> NDArray:
     context = chosen_context(ctx)
     found = dtypes.float32 if dtype is None else dtypes.as_dtype(dtype)
-    return NDArray(registry["full"](shape=sizes(name, shape), value=value, dtype=found, device=context.device), context)
+    shape, value = shape_of(name, shape), number(name, "val", value)
+    return NDArray(registry["full"](shape=shape, value=value, dtype=found, device=context.device), context)
 
 
 def _no_sparse(name: str, stype: str | None) -> None:
     if stype not in (None, "default"):
-        raise MXNetError(f"{name}: clnd has no {stype} storage, only dense arrays")
+        raise MXNetError(f"{name}: clnd has no {shown(stype)} storage, only dense arrays")
 
 
+@guarded
 def zeros(
     shape: Any, ctx: Context | None = None, dtype: Any = None, stype: str | None = None, out: NDArray | None = None, **kwargs: Any
 ) -> NDArray:
@@ -102,6 +95,7 @@ def zeros(
     return _into(out, _filled("zeros", shape, 0, ctx, dtype))
 
 
+@guarded
 def ones(shape: Any, ctx: Context | None = None, dtype: Any = None, out: NDArray | None = None, **kwargs: Any) -> NDArray:
     """An array of ones, float32 by default.
 
@@ -112,6 +106,7 @@ def ones(shape: Any, ctx: Context | None = None, dtype: Any = None, out: NDArray
     return _into(out, _filled("ones", shape, 1, ctx, dtype))
 
 
+@guarded
 def full(shape: Any, val: Any, ctx: Context | None = None, dtype: Any = np.float32, out: NDArray | None = None) -> NDArray:
     """An array with `val` everywhere.
 
@@ -122,6 +117,7 @@ def full(shape: Any, val: Any, ctx: Context | None = None, dtype: Any = np.float
     return _into(out, _filled("full", shape, val, ctx, dtype))
 
 
+@guarded
 def empty(shape: Any, ctx: Context | None = None, dtype: Any = None, stype: str | None = None) -> NDArray:
     """An array whose elements may be anything; here they are zeros.
 
@@ -136,10 +132,13 @@ def empty(shape: Any, ctx: Context | None = None, dtype: Any = None, stype: str 
 def _into(out: NDArray | None, result: NDArray) -> NDArray:
     if out is None:
         return result
+    if not isinstance(out, NDArray):
+        raise DTypeError(f"out is a {type(out).__name__}, not an NDArray")
     out[:] = result
     return out
 
 
+@guarded
 def arange(
     start: Any,
     stop: Any = None,
@@ -157,14 +156,16 @@ def arange(
     """
     if stop is None:
         start, stop = 0, start
-    if step == 0:
-        raise ShapeError("arange: the step is 0")
+    start, stop, step = (number("arange", word, x) for word, x in (("start", start), ("stop", stop), ("step", step)))
+    if not all(map(np.isfinite, map(float, (start, stop, step)))) or step == 0:
+        raise ShapeError(f"arange: start, stop and step must be finite and step not 0, but are {start}, {stop} and {step}")
     context = chosen_context(ctx)
-    count = max(0, int(np.ceil((stop - start) / step)))
+    (count,) = shape_of("arange", max(0, int(np.ceil((stop - start) / step))), "range")
     value = registry["arange"](start=start, step=step, count=count, dtype=dtype, device=context.device)
     return NDArray(value if repeat == 1 else registry["repeat"](value, repeats=repeat), context)
 
 
+@guarded
 def linspace(start: float, stop: float, num: int, endpoint: bool = True, ctx: Context | None = None, dtype: Any = np.float32) -> NDArray:
     """`num` numbers, evenly spaced, from `start` to `stop`, which is the last with `endpoint`.
 
@@ -172,14 +173,15 @@ def linspace(start: float, stop: float, num: int, endpoint: bool = True, ctx: Co
     >>> nd.linspace(0, 1, 5).asnumpy()
     array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
     """
-    if num < 0:
-        raise ShapeError(f"linspace: the number of elements, {num}, is negative")
+    (num,) = shape_of("linspace", whole_number("linspace", "num", num), "number of elements")
+    start, stop = number("linspace", "start", start), number("linspace", "stop", stop)
     context = chosen_context(ctx)
     gaps = num - 1 if endpoint else num
     step = (stop - start) / gaps if gaps > 0 else 0.0
     return NDArray(registry["arange"](start=start, step=step, count=num, dtype=dtype, device=context.device), context)
 
 
+@guarded
 def concatenate(arrays: Any, axis: int = 0, always_copy: bool = True) -> NDArray:
     """The arrays of a list one after another along an axis.
 
@@ -203,6 +205,7 @@ def concatenate(arrays: Any, axis: int = 0, always_copy: bool = True) -> NDArray
     return NDArray(registry["concat"](*values, dim=axis), context)
 
 
+@guarded
 def eye(N: int, M: int = 0, k: int = 0, ctx: Context | None = None, dtype: Any = None) -> NDArray:
     """A matrix with ones on its k-th diagonal and zeros elsewhere. `M` columns, as many as rows if 0.
 
@@ -213,6 +216,8 @@ def eye(N: int, M: int = 0, k: int = 0, ctx: Context | None = None, dtype: Any =
     """
     context = chosen_context(ctx)
     found = dtypes.float32 if dtype is None else dtypes.as_dtype(dtype)
+    N, M, k = (whole_number("eye", word, x) for word, x in (("N", N), ("M", M), ("k", k)))
+    shape_of("eye", (N, M or N))
     indices = [
         registry["arange"](start=start, step=1, count=count, dtype=dtypes.int64, device=context.device)
         for start, count in ((k, N), (0, M or N))
@@ -221,6 +226,7 @@ def eye(N: int, M: int = 0, k: int = 0, ctx: Context | None = None, dtype: Any =
     return NDArray(registry["cast"](diagonal, dtype=found), context)
 
 
+@guarded
 def onehot_encode(indices: NDArray, out: NDArray) -> NDArray:
     """Write into each row of `out` (rows, depth) a one at the row's index, and zeros elsewhere. The older form of `nd.one_hot`.
 

@@ -9,12 +9,13 @@ import numpy as np
 from clnd import engine
 from clnd.context import current_context
 from clnd.engine import dtypes
-from clnd.errors import DTypeError, MXNetError
+from clnd.errors import DTypeError, MXNetError, guarded
 from clnd.ndarray import NDArray
 
 __all__ = ["from_dlpack", "from_numpy", "to_dlpack_for_read", "to_dlpack_for_write"]
 
 
+@guarded
 def from_numpy(ndarray: np.ndarray[Any, Any], zero_copy: bool = True, array_cls: type[NDArray] = NDArray) -> NDArray:
     """An array with the elements of a NumPy array, of the same dtype, on the current context.
 

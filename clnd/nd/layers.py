@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from clnd import autograd
-from clnd.errors import DTypeError, MXNetError
+from clnd.errors import DTypeError, MXNetError, guarded
 from clnd.ndarray import NDArray
 from clnd.ops import network, normalization, registry
 from clnd.ops.random import uniform_blocks
@@ -18,6 +18,7 @@ from .wrapping import deliver, unwrap
 __all__ = ["BatchNorm", "Dropout", "LeakyReLU"]
 
 
+@guarded
 def BatchNorm(
     data: NDArray,
     gamma: NDArray,
@@ -81,6 +82,7 @@ def BatchNorm(
     return deliver("BatchNorm", result, context, out)
 
 
+@guarded
 def Dropout(
     data: NDArray,
     p: float = 0.5,
@@ -122,6 +124,7 @@ def Dropout(
     return deliver("Dropout", network.dropout(value, p=float(p), axes=tuple(axes), seed=seed, offset=offset), context, out)
 
 
+@guarded
 def LeakyReLU(
     data: NDArray,
     gamma: NDArray | None = None,

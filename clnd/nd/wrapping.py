@@ -11,14 +11,15 @@ import numpy as np
 from clnd import engine
 from clnd.context import Context
 from clnd.engine import Value, dtypes
-from clnd.errors import DTypeError, MXNetError, ShapeError
+from clnd.errors import RAW, DTypeError, MXNetError, ShapeError, refused
 from clnd.ndarray import NDArray
 from clnd.ops import Operator
+from clnd.ops.declare import checks
 
 from .conventions import CONVENTIONS
 from .names import PARAMETERS
 
-NUMBERS = (bool, int, float, np.number, np.bool_)
+NUMBERS = (bool, int, float, np.integer, np.floating, np.bool_)
 
 
 def wrap(op: Operator, name: str) -> Callable[..., Any]:
@@ -36,6 +37,7 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
     attributes = {attribute: default for attribute, default in attributes.items() if attribute != "generator"}
     reads_out = "out" in attributes  # rather than only being written
     attributes = {a: default for a, default in attributes.items() if a != "out"}
+    checked = checks(op.function if call is op else call)
     order = list(attributes)
     must = [attribute for attribute, default in attributes.items() if default is inspect.Parameter.empty]
 
@@ -57,9 +59,11 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
                 elif len(given) < required:
                     raise DTypeError(f"{function.__name__}: the array {array!r} is missing")
         values, context = unwrap(function.__name__, given)
-        for attribute in kwargs:
+        for attribute, value in kwargs.items():
             if attribute not in attributes:
                 raise DTypeError(f"{function.__name__}: no attribute {attribute}; its attributes are {', '.join(order) or 'none'}")
+            if attribute in checked:
+                kwargs[attribute] = checked[attribute](function.__name__, attribute, value)
         for attribute in must:
             if attribute not in kwargs:
                 raise DTypeError(f"{function.__name__}: the attribute {attribute} must be given")
@@ -69,7 +73,10 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
             kwargs["generator"] = generator(context)
         if reads_out:
             kwargs["out"] = out.value if isinstance(out, NDArray) else None
-        result = call(*values, **kwargs)
+        try:
+            result = call(*values, **kwargs)
+        except RAW as error:
+            raise refused(function.__name__, error, {**dict(zip(arrays, values, strict=False)), **kwargs}) from error
         del values  # a write into a part of `out` costs the part only if nobody refers to the whole
         return deliver(function.__name__, result, context, out)
 

@@ -8,7 +8,6 @@ from clnd.opencl.memory import Buffer, Holding, MemoryPool, holdings
 from clnd.opencl.program import cache_entries, clear_cache
 from clnd.opencl.running import Call, Site, describe_site, event_times, running
 from clnd.opencl.traits import Traits
-from clnd.opencl.trial import keep_report, kept_report
 
 __all__ = [
     "Bound",
@@ -33,8 +32,6 @@ __all__ = [
     "forget_trials",
     "gpu_devices",
     "holdings",
-    "keep_report",
-    "kept_report",
     "open_devices",
     "running",
 ]

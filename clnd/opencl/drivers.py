@@ -14,7 +14,8 @@ from pathlib import Path
 
 import platformdirs
 
-from clnd.opencl.cache import cache_folder, write_whole
+from clnd.opencl.cache import folder_for
+from clnd.opencl.files import write_whole
 
 USER_VARIABLES = ("OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH", "OCL_ICD_FILENAMES")
 _MARK = "clnd-vendors"
@@ -116,12 +117,12 @@ def make_visible() -> None:
 def _folder(icds: dict[str, str]) -> Path:
     """Write the ICD files into a folder named after their content, so that environments do not overwrite each other's."""
     digest = hashlib.sha256(repr(sorted(icds.items())).encode(errors="surrogateescape")).hexdigest()[:16]
-    cache = cache_folder()
-    if cache is not None:
-        try:
-            return _fill(cache / _MARK / digest, icds)
-        except OSError:
-            pass
+    try:
+        folder = folder_for(_MARK, digest, make=True)  # what the files name is loaded
+        if folder is not None:
+            return _fill(folder, icds)
+    except OSError:
+        pass
     return _fill(_temporary_folder(f"{_MARK}-"), icds)
 
 
@@ -134,6 +135,6 @@ def _temporary_folder(prefix: str) -> Path:
 def _fill(folder: Path, icds: dict[str, str]) -> Path:
     for name, library in icds.items():
         path, data = folder / name, f"{library}\n".encode(errors="surrogateescape")
-        if not path.is_file() or path.read_bytes() != data:
-            write_whole(path, data)
+        if path.is_symlink() or not path.is_file() or path.read_bytes() != data:
+            write_whole(path, data, 0o600)
     return folder

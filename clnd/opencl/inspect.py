@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clnd.errors import MXNetError
-from clnd.opencl import advice, devices, drivers
-from clnd.opencl.cache import cache_folder, write_whole
+from clnd.opencl import advice, cache, devices, drivers
+from clnd.opencl.cache import cache_folder
 from clnd.opencl.program import cache_entries
 from clnd.opencl.traits import read_traits
 
@@ -385,15 +385,8 @@ def cache_report() -> CacheReport:
     folder = cache_folder()
     if folder is None:
         return CacheReport(None, None, 0, 0)
-    error = None
-    try:
-        trial = folder / f"writable-{os.getpid()}"
-        write_whole(trial, b"")
-        trial.unlink()
-    except OSError as problem:
-        error = str(problem)
     entries = cache_entries()
-    return CacheReport(str(folder), error, len(entries), sum(size for _, size, _ in entries))
+    return CacheReport(str(folder), cache.why_not(), len(entries), sum(entry.size for entry in entries))
 
 
 def survey() -> Survey:

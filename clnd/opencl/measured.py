@@ -6,44 +6,38 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from clnd.opencl.cache import cache_folder, write_whole
+from clnd.opencl import cache
 from clnd.opencl.program import clnd_version
 from clnd.opencl.trial import describe, trial_key
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from clnd.opencl.device import Device
 
 __all__ = ["forget_measured", "keep_measured", "read_measured"]
 
+_KIND = "measured"
+
 
 def read_measured(device: Device, subject: str) -> dict[str, Any]:
-    """Give what is kept of a subject for a device, its driver and this version of clnd; nothing where the file is damaged.
+    """Give what is kept of a subject for a device, its driver and this version of clnd; nothing where the entry is damaged.
 
     Returns
     -------
     dict
         What was found, by what it was found for.
     """
-    file = _file(device, subject)
+    data = cache.read(_KIND, _name(device, subject))
     try:
-        kept = {} if file is None else json.loads(file.read_bytes())["found"]
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = {} if data is None else json.loads(data)["found"]
+    except (ValueError, KeyError, TypeError):
         return {}
     return kept if isinstance(kept, dict) else {}
 
 
-def keep_measured(device: Device, subject: str, name: str, found: Any) -> None:
-    """Keep one thing more. Where another process writes at the same time, one of the two is lost, and measured again."""
-    file = _file(device, subject)
-    if file is None:
-        return
-    kept = {**read_measured(device, subject), name: found}
-    try:
-        write_whole(file, json.dumps({"device": describe(device.cl), "found": kept}, indent=1).encode())
-    except OSError:
-        pass  # then it is measured again
+def keep_measured(device: Device, subject: str, **found: Any) -> None:
+    """Keep something more. Where another process writes at the same time, one of the two is lost, and measured again."""
+    kept = {**read_measured(device, subject), **found}
+    cache.keep(_KIND, _name(device, subject), json.dumps({"device": describe(device.cl), "found": kept}, indent=1).encode())
 
 
 def forget_measured() -> int:
@@ -54,18 +48,9 @@ def forget_measured() -> int:
     int
         How many files were deleted.
     """
-    folder = cache_folder()
-    deleted = 0
-    for file in (folder / "measured").glob("*.json") if folder is not None else []:
-        try:
-            file.unlink()
-            deleted += 1
-        except OSError:
-            continue
-    return deleted
+    return cache.forget(_KIND)
 
 
-def _file(device: Device, subject: str) -> Path | None:
-    folder = cache_folder()
+def _name(device: Device, subject: str) -> str:
     about = (subject, trial_key(device.cl), device.traits, clnd_version())
-    return None if folder is None else folder / "measured" / f"{hashlib.sha256(repr(about).encode()).hexdigest()[:32]}.json"
+    return f"{hashlib.sha256(repr(about).encode()).hexdigest()[:32]}.json"

@@ -10,25 +10,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from clnd.errors import MXNetError
-from clnd.opencl import builtins
-from clnd.opencl.cache import cache_folder, write_whole
+from clnd.opencl import builtins, cache
+from clnd.opencl.cache import Entry
 from clnd.opencl.counters import counters
 from clnd.opencl.host import processor
 from clnd.opencl.kernel import Kernel
 from clnd.opencl.source import dump, render, template_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyopencl as cl
 
     from clnd.opencl.device import Device
 
 __all__ = ["Programs", "cache_entries", "clear_cache", "render"]
 
+_KIND = "programs"
 _PATIENCE = 20  # seconds; a build that takes longer is talked of
-_MAGIC = b"clnd program 1\n"
-_HEAD = len(_MAGIC) + 32  # and a checksum
 
 
 class Programs:
@@ -104,7 +101,7 @@ class Programs:
     def _from_disk(self, key: str, template: str, name: str, parameters: dict[str, Any]) -> Kernel | None:
         import pyopencl as cl
 
-        kept = _load(key)
+        kept = cache.read(_KIND, f"{key}.bin")
         if kept is None:
             return None
         try:
@@ -132,11 +129,13 @@ class Programs:
         try:
             get = kernel.program.get_info
             if self._keeps_source:
-                _save(key, cast("str", get(cl.program_info.SOURCE)).encode())
+                data = cast("str", get(cl.program_info.SOURCE)).encode()
             else:
-                _save(key, cast("list[bytes]", get(cl.program_info.BINARIES))[0])
+                data = cast("list[bytes]", get(cl.program_info.BINARIES))[0]
         except cl.Error:
-            pass  # a driver that hands out no binaries
+            data = b""
+        if data:  # there are drivers that hand out none
+            cache.keep(_KIND, f"{key}.bin", data)
         return kernel
 
     def _build(self, template: str, name: str, parameters: Mapping[str, Any]) -> Kernel:
@@ -234,56 +233,19 @@ def clnd_version() -> str:
         return ""
 
 
-def _folder() -> Path | None:
-    folder = cache_folder()
-    return None if folder is None else folder / "programs"
-
-
-def _load(key: str) -> bytes | None:
-    """Read a binary, if there is one and it is whole."""
-    folder = _folder()
-    if folder is None:
-        return None
-    try:
-        data = (folder / f"{key}.bin").read_bytes()
-    except OSError:
-        return None
-    whole = data.startswith(_MAGIC) and hashlib.sha256(data[_HEAD:]).digest() == data[len(_MAGIC) : _HEAD]
-    return data[_HEAD:] if whole else None
-
-
-def _save(key: str, binary: bytes) -> None:
-    folder = _folder()
-    if folder is None or not binary:
-        return
-    try:
-        write_whole(folder / f"{key}.bin", _MAGIC + hashlib.sha256(binary).digest() + binary)
-    except OSError:
-        pass  # a cache that cannot be written costs time only
-
-
-def cache_entries() -> list[tuple[str, int, float]]:
+def cache_entries() -> list[Entry]:
     """List the compiled programs on disk.
 
     Returns
     -------
-    list of (str, int, float)
-        Key, bytes, and time of writing in seconds since the epoch.
+    list of Entry
 
     Examples
     --------
-    >>> all(size > 0 for key, size, written in cache_entries())
+    >>> all(entry.size > 0 for entry in cache_entries())
     True
     """
-    folder = _folder()
-    entries = []
-    for file in sorted(folder.glob("*.bin")) if folder is not None else []:
-        try:
-            about = file.stat()
-        except OSError:
-            continue
-        entries.append((file.stem, about.st_size, about.st_mtime))
-    return entries
+    return cache.entries(_KIND)
 
 
 def clear_cache() -> int:
@@ -294,12 +256,4 @@ def clear_cache() -> int:
     int
         How many were deleted.
     """
-    folder = _folder()
-    deleted = 0
-    for file in folder.glob("*.bin") if folder is not None else []:
-        try:
-            file.unlink()
-            deleted += 1
-        except OSError:
-            continue
-    return deleted
+    return cache.forget(_KIND)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from clnd.errors import MXNetError
-from clnd.opencl.cache import write_whole
 from clnd.opencl.counters import counters
+from clnd.opencl.files import write_whole
 
 _TAKES_IN = re.compile(r"""<%(?:namespace|include|inherit)\b[^>]*?\bfile\s*=\s*["']([^"'$]+)["']""")
 _LONGEST_NAME = 200  # file systems take 255 bytes
@@ -144,6 +144,7 @@ def dump(folder: str, name: str, source: str) -> None:
     stem, data = name[:_LONGEST_NAME], source.encode()
     path = Path(folder, f"{stem}.cl")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file() and path.read_bytes() != data:
             path = path.with_name(f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.cl")
         write_whole(path, data)

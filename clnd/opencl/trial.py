@@ -9,13 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from clnd.opencl.cache import cache_folder, write_whole
+from clnd.opencl import cache
 from clnd.opencl.drivers import prepare
+from clnd.opencl.files import lock
 from clnd.opencl.host import processor
 from clnd.opencl.kernel import despite_cache
 from clnd.opencl.program import build_log
@@ -23,11 +23,10 @@ from clnd.opencl.program import build_log
 if TYPE_CHECKING:
     import pyopencl as cl
 
-    from clnd.opencl.device import Device
-
 
 _SOURCE = "kernel void clnd_trial(global float* a, int n) { int i = get_global_id(0); if (i < n) a[i] = a[i] * 2.0f + 1.0f; }"
 _FORMAT = "1"
+_KIND = "trials"
 _DAY = 24 * 60 * 60  # seconds
 _PATIENCE = 120  # seconds; only a device whose first trial killed a process is tried with a limit
 
@@ -47,16 +46,14 @@ def reason_unusable(device: cl.Device) -> str | None:
     `forget_trials`.
     """
     key = trial_key(device)
-    folder = _folder()
-    if folder is None:
-        return attempt(device)
-    kept = _read(folder, key)
+    kept = _read(key)
     if kept is None:
-        with _marker(folder, key) as abandoned:
-            kept = _read(folder, key)  # another process may have been at it a moment ago
+        with _marker(key) as abandoned:
+            kept = _read(key)  # another process may have been at it a moment ago
             if kept is None:
-                kept = _attempt_apart(key) if abandoned else _Answer(attempt(device), fatal=False)
-                _write(folder, key, describe(device), kept)
+                reason, fatal = _attempt_apart(key) if abandoned else (attempt(device), False)
+                kept = _Answer(reason, fatal, time.time())
+                _write(key, describe(device), kept)
     return kept.reason
 
 
@@ -68,17 +65,9 @@ def forget_trials() -> int:
     int
         How many answers were forgotten.
     """
-    folder = _folder()
-    if folder is None or not folder.is_dir():
-        return 0
-    forgotten = 0
-    for file in [*folder.glob("*.json"), *folder.glob("*.trying")]:
-        try:
-            file.unlink()
-        except OSError:
-            continue
-        forgotten += file.suffix == ".json"
-    return forgotten
+    answers = sum(entry.name.endswith(".json") for entry in cache.entries(_KIND))
+    cache.forget(_KIND)
+    return answers
 
 
 def attempt(device: cl.Device) -> str | None:
@@ -121,29 +110,6 @@ def trial_key(device: cl.Device) -> str:
     return hashlib.sha256(repr(about).encode()).hexdigest()[:32]
 
 
-def kept_report(device: Device, what: str) -> str | None:
-    """Read what was kept about a device with this driver on this processor."""
-    folder = cache_folder()
-    try:
-        return None if folder is None else (folder / what / f"{_report_key(device)}.json").read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return None
-
-
-def keep_report(device: Device, what: str, text: str) -> None:
-    """Keep a text about a device for later processes, where there is a cache."""
-    folder = cache_folder()
-    try:
-        if folder is not None:
-            write_whole(folder / what / f"{_report_key(device)}.json", text.encode())
-    except OSError:
-        pass  # then the next process finds it out again
-
-
-def _report_key(device: Device) -> str:
-    return f"{device.traits.schedule}-{trial_key(device.cl)}"
-
-
 def _one_line(error: Exception, log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     said = next((line for line in lines if "error" in line.lower()), lines[0] if lines else "")
@@ -151,82 +117,53 @@ def _one_line(error: Exception, log: str) -> str:
     return said or first
 
 
-def _folder() -> Path | None:
-    folder = cache_folder()
-    return None if folder is None else folder / "trials"
-
-
 class _Answer(NamedTuple):
     reason: str | None
     fatal: bool  # the trial killed a process, or hung
+    tried: float  # seconds since the epoch
 
 
-def _read(folder: Path, key: str) -> _Answer | None:
+def _read(key: str) -> _Answer | None:
     """Read the answer of an earlier trial; a damaged one costs another trial.
 
     A failure counts for a day only, since a full disk or memory may have been its cause; a fatal one until it is forgotten.
     """
-    file = folder / f"{key}.json"
     try:
-        kept = json.loads(file.read_bytes())
-        answer = _Answer(kept["reason"], kept["fatal"])
-        old = time.time() - file.stat().st_mtime > _DAY
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(cache.read(_KIND, f"{key}.json") or b"")
+        answer = _Answer(kept["reason"], kept["fatal"], float(kept["tried"]))
+    except (ValueError, KeyError, TypeError):
         return None
     if answer.reason is None:
         return answer
-    return answer if isinstance(answer.reason, str) and (answer.fatal or not old) else None
+    return answer if isinstance(answer.reason, str) and (answer.fatal or time.time() - answer.tried <= _DAY) else None
 
 
-def _write(folder: Path, key: str, device: str, answer: _Answer) -> None:
-    try:
-        write_whole(folder / f"{key}.json", json.dumps({"device": device, **answer._asdict()}).encode())
-    except OSError:
-        pass  # then the next process tries again
+def _write(key: str, device: str, answer: _Answer) -> None:
+    cache.keep(_KIND, f"{key}.json", json.dumps({"device": device, **answer._asdict()}).encode())
 
 
 @contextmanager
-def _marker(folder: Path, key: str) -> Iterator[bool]:
+def _marker(key: str) -> Iterator[bool]:
     """Hold a marker during a trial; yields whether one was there that no living process holds."""
-    path = folder / f"{key}.trying"
+    name = f"{key}.trying"
     file: IO[bytes] | None = None
     abandoned = False
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        there = path.exists()
-        file = open(path, "ab")  # noqa: SIM115
-        abandoned = _lock(file) and there
+        there = any(entry.name == name for entry in cache.entries(_KIND))
+        file = cache.marker(_KIND, name)
+        abandoned = lock(file) and there
     except OSError:
         pass
     try:
         yield abandoned
     finally:
         if file is not None:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError:
-                pass
+            cache.forget(_KIND, name)
             file.close()
 
 
-def _lock(file: IO[bytes]) -> bool:
-    """Take the file's lock if no other process has it; the system gives it back when the process dies."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _attempt_apart(key: str) -> _Answer:
-    """Try the device in a process of its own, which it may kill."""
+def _attempt_apart(key: str) -> tuple[str | None, bool]:
+    """Try the device in a process of its own, which it may kill. Gives the reason, and whether it did."""
     import subprocess
 
     code = "from clnd.opencl.trial import main; main()"
@@ -236,13 +173,13 @@ def _attempt_apart(key: str) -> _Answer:
     try:
         done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False)
         if done.returncode == 0:
-            return _Answer(json.loads(done.stdout.splitlines()[-1]), fatal=False)
+            return json.loads(done.stdout.splitlines()[-1]), False
         how += f" (exit status {done.returncode})"
     except subprocess.TimeoutExpired:
         how = f"took more than {_PATIENCE} seconds"
     except (OSError, ValueError, IndexError):
         pass
-    return _Answer(f"trying it {how}; `clnd doctor` tries again", fatal=True)
+    return f"trying it {how}; `clnd doctor` tries again", True
 
 
 def main() -> None:

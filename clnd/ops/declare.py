@@ -16,14 +16,15 @@ import itertools
 import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
+from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
 
 from clnd import engine
 from clnd.engine import Expression, Folding, Record, Step, Value, dtypes, state
-from clnd.engine.layout import Shape, broadcast, compact
-from clnd.errors import DTypeError, MXNetError, ShapeError
+from clnd.engine.layout import MOST_AXES, MOST_ELEMENTS, Shape, broadcast, compact
+from clnd.errors import DTypeError, MXNetError, ShapeError, shown
 
 registry: dict[str, Operator] = {}
 Rule = Callable[..., Any]
@@ -229,14 +230,83 @@ def sum_to(value: Value, shape: Shape) -> Value:
 def whole_number(name: str, word: str, given: Any) -> int:
     """The attribute `word` of the operator `name` as an int; DTypeError if it is something else."""
     try:
-        return operator.index(given)
+        found = int(operator.index(given))
     except TypeError:
-        raise DTypeError(f"{name}: {word} must be an int, not {given!r}") from None
+        raise DTypeError(f"{name}: {word} must be an int, not {shown(given)}") from None
+    if not -(1 << 63) <= found < 1 << 63:
+        raise ShapeError(f"{name}: {word} must be an int of 64 bits, not {shown(found)}")
+    return found
 
 
 def whole_numbers(name: str, word: str, given: Any) -> tuple[int, ...]:
     """The attribute `word` of the operator `name`, an int or several, as a tuple; DTypeError if it is something else."""
-    return tuple(whole_number(name, word, n) for n in (given if isinstance(given, Iterable) else (given,)))
+    if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
+        return (whole_number(name, word, given),)
+    found = tuple(itertools.islice(given, MOST_AXES * 2 + 1))  # twice: a padding has two for each axis
+    if len(found) > MOST_AXES * 2:
+        raise ShapeError(f"{name}: {word} has more numbers than an array has axes, of which there are {MOST_AXES} at most")
+    return tuple(whole_number(name, word, n) for n in found)
+
+
+def shape_of(name: str, given: Any, word: str = "shape") -> Shape:
+    """A shape, an int or several, as a tuple; the error names the operator.
+
+    Raises
+    ------
+    ShapeError
+        For more axes than arrays may have, a negative size, or more elements than can be counted.
+    """
+    shape = whole_numbers(name, word, given)
+    if len(shape) > MOST_AXES:
+        raise ShapeError(f"{name}: {word} has {len(shape)} axes; arrays have {MOST_AXES} at most")
+    if min(shape, default=0) < 0:
+        raise ShapeError(f"{name}: the {word} {shape} has a negative size")
+    if prod(n for n in shape if n) > MOST_ELEMENTS:
+        raise ShapeError(f"{name}: the {word} {shape} is of more elements than any device has room for")
+    return shape
+
+
+def number(name: str, word: str, given: Any) -> Any:
+    """The attribute `word` of the operator `name`, which is a real number; DTypeError if it is something else."""
+    if isinstance(given, (int, float, np.integer, np.floating, np.bool_)):
+        return given
+    if isinstance(given, np.ndarray) and given.ndim == 0 and given.dtype.kind in "biuf":
+        return given.item()
+    raise DTypeError(f"{name}: {word} must be a number, not {shown(given)}")
+
+
+def flag(name: str, word: str, given: Any) -> bool:
+    """The attribute `word` of the operator `name` as a bool; DTypeError where it could be meant to be something else."""
+    if given is None or isinstance(given, (bool, int, np.bool_, np.integer)):
+        return bool(given)
+    raise DTypeError(f"{name}: {word} must be True or False, not {shown(given)}")
+
+
+def text(name: str, word: str, given: Any) -> str:
+    """The attribute `word` of the operator `name`, which is a text; DTypeError if it is something else."""
+    if isinstance(given, str):
+        return given
+    raise DTypeError(f"{name}: {word} must be a text, not {shown(given)}")
+
+
+_KINDS: dict[str, Callable[[str, str, Any], Any]] = {"int": whole_number, "float": number, "bool": flag, "str": text}
+
+
+def checks(function: Callable[..., Any]) -> dict[str, Callable[[str, str, Any], Any]]:
+    """What the attributes of a function are checked and converted by, where their annotations (or a default of True or False) say it."""
+    found = {}
+    for parameter in inspect.signature(function).parameters.values():
+        kind = str(parameter.annotation)
+        if kind == "Any" and isinstance(parameter.default, bool):
+            kind = "bool"
+        check = _KINDS.get(kind.removesuffix(" | None"))
+        if check is not None and parameter.kind is parameter.KEYWORD_ONLY:
+            found[parameter.name] = _or_none(check) if kind.endswith(" | None") else check
+    return found
+
+
+def _or_none(check: Callable[[str, str, Any], Any]) -> Callable[[str, str, Any], Any]:
+    return lambda name, word, given: None if given is None else check(name, word, given)
 
 
 def normalize_axes(name: str, axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
@@ -559,6 +629,8 @@ def composed(**options: Any) -> Callable[[Callable[..., Any]], Composed]:
 
 def stretch(value: Value, shape: Shape) -> Step:
     """The step that broadcasts `value` to `shape`."""
+    if len(shape) > MOST_AXES or prod(shape) > MOST_ELEMENTS:
+        shape_of("broadcast_to", shape)
     if broadcast_shapes("broadcast_to", [value.shape, shape]) != shape:
         raise ShapeError(f"broadcast_to: an array of shape {value.shape} cannot be broadcast to {shape}")
     return Step(broadcast, (shape,))

@@ -13,9 +13,9 @@ from typing import Any
 from clnd import engine
 from clnd.engine import Value, dtypes
 from clnd.engine.layout import compact
-from clnd.errors import DTypeError, MXNetError, ShapeError
+from clnd.errors import DTypeError, MXNetError, ShapeError, shown
 
-from .declare import broadcast_shapes, composed, converted, launched, registry, whole_numbers
+from .declare import broadcast_shapes, composed, converted, launched, registry, shape_of
 from .mathematics import log
 from .random import FLOATS, Generator, checked, random_uniform
 from .shape import reshape, stop_gradient
@@ -47,19 +47,12 @@ def parameter(distribution: str, word: str, given: Any, device: Any) -> Value:
     try:
         number = float(dtypes.to_scalar(float(given), dtypes.float32))
     except (TypeError, ValueError):
-        raise DTypeError(f"random.{distribution}: {word} must be a number, not {given!r}") from None
+        raise DTypeError(f"random.{distribution}: {word} must be a number, not {shown(given)}") from None
     text, allowed = _ALLOWED[distribution][word]
     if not (allowed(number) and abs(number) < float("inf")):
         raise MXNetError(f"random.{distribution}: {word} must be finite and {text}, but is {given}")
     made: Value = registry["full"](shape=(), value=number, dtype=dtypes.float32, device=device)
     return made
-
-
-def _sizes(name: str, shape: Any) -> tuple[int, ...]:
-    sizes = whole_numbers(name, "shape", () if shape is None else shape)
-    if any(n < 0 for n in sizes):
-        raise ShapeError(f"{name}: the shape {sizes} has a negative size")
-    return sizes
 
 
 def _sample(distribution: str, shape: Any, dtype: Any, generator: Generator, *parameters: Value) -> Value:
@@ -70,7 +63,7 @@ def _sample(distribution: str, shape: Any, dtype: Any, generator: Generator, *pa
             raise MXNetError(f"{name}: parameters are on different contexts, {device} and {value.device}; move one with as_in_context()")
     found = checked(name, dtypes.float32 if dtype is None else dtype, FLOATS)
     engine.check_dtype(found, device, name)
-    common, sizes = broadcast_shapes(name, [value.shape for value in parameters]), _sizes(name, shape)
+    common, sizes = broadcast_shapes(name, [value.shape for value in parameters]), shape_of(name, () if shape is None else shape)
     result = Value(common + sizes, found, device)
     if result.size == 0:
         return result
@@ -170,7 +163,7 @@ def sample_multinomial(data: Value, *, shape: Any = (), get_prob: bool = False, 
     if result == dtypes.bool_:
         raise DTypeError(f"{name}: dtype bool holds no positions; use int32")
     engine.check_dtype(result, device, name)
-    whole = data.shape[:-1] + _sizes(name, shape)
+    whole = data.shape[:-1] + shape_of(name, () if shape is None else shape)
     kinds, lines = data.shape[-1], prod(data.shape[:-1])
     each = prod(whole) // max(1, lines)
     probabilities = converted(data, dtypes.promote(dtypes.floating(data.dtype), dtypes.float32))

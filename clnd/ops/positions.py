@@ -13,7 +13,7 @@ from clnd.engine.layout import Shape
 from clnd.errors import ShapeError
 
 from .creation import along
-from .declare import composed, converted, launched, normalize_axis, registry, zero
+from .declare import composed, converted, launched, normalize_axis, registry, whole_numbers, zero
 from .indexing import checked_rows, in_range, readable, row_code, take
 
 _PART = 2 * engine.ROUNDS  # of the indices: a launch goes through so many, and a work-item through all of them where they are equal
@@ -212,9 +212,9 @@ def index_copy(old_tensor: Value, index_vector: Value, new_tensor: Value) -> Val
 
 def _sizes(name: str, shape: Any) -> list[int]:
     """The sizes of `shape`, of which the first is of no importance and may be -1."""
-    sizes = [int(n) for n in shape]
-    if not sizes or any(n < 1 for n in sizes[1:]):
-        raise ShapeError(f"{name}: {tuple(shape)} is no shape of an array with elements")
+    sizes = list(whole_numbers(name, "shape", shape))
+    if not sizes or any(not 1 <= n < 1 << 63 for n in sizes[1:]):
+        raise ShapeError(f"{name}: {tuple(sizes)} is no shape of an array with elements")
     return sizes
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from clnd import engine
 from clnd.engine import Value, dtypes, state
 from clnd.engine.layout import Shape, compact
-from clnd.errors import DTypeError, MXNetError, ShapeError
+from clnd.errors import DTypeError, MXNetError, ShapeError, shown
 
 from .declare import broadcast_shapes, composed, converted, launched, registry
 from .sorting import sorted_places
@@ -129,7 +129,7 @@ def _finite(name: str, dtype: np.dtype[Any], **numbers: Any) -> list[float]:
         try:
             rounded = dtypes.to_scalar(float(number), dtype)
         except (TypeError, ValueError):
-            raise DTypeError(f"{name}: {word} must be a number, not {number!r}") from None
+            raise DTypeError(f"{name}: {word} must be a number, not {shown(number)}") from None
         if not np.isfinite(rounded):
             raise MXNetError(f"{name}: {word} must be a finite number of {dtype}, but is {number}")
         result.append(float(rounded))
@@ -184,7 +184,7 @@ def random_randint(*, low: Any, high: Any, shape: Any, dtype: Any, device: Any, 
     try:
         low, high = operator.index(low), operator.index(high)
     except TypeError:
-        raise DTypeError(f"random_randint: low and high must be integers, not {low!r} and {high!r}") from None
+        raise DTypeError(f"random_randint: low and high must be integers, not {shown(low)} and {shown(high)}") from None
     if low >= high:
         raise MXNetError(f"random_randint: low must be less than high, but they are {low} and {high}")
     limits = np.iinfo(dtype)

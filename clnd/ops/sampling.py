@@ -15,7 +15,7 @@ import numpy as np
 from clnd import engine
 from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape, compact
-from clnd.errors import DTypeError, ShapeError
+from clnd.errors import DTypeError, ShapeError, shown
 
 from .creation import along
 from .declare import broadcast_shapes, composed, converted, launched, registry
@@ -213,7 +213,7 @@ def pair(name: str, attribute: str, given: Any) -> tuple[int, int]:
     """A size of rows and columns; one number stands for both."""
     sizes = given if isinstance(given, (tuple, list)) else (given,)
     if len(sizes) not in (1, 2) or not all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes):
-        raise ShapeError(f"{name}: {attribute} is a pair of positive sizes (rows, columns), not {given!r}")
+        raise ShapeError(f"{name}: {attribute} is a pair of positive sizes (rows, columns), not {shown(given)}")
     return int(sizes[0]), int(sizes[-1])
 
 

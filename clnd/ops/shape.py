@@ -10,7 +10,7 @@ import numpy as np
 
 from clnd import engine
 from clnd.engine import Step, Value, layout
-from clnd.engine.layout import Shape
+from clnd.engine.layout import MOST_AXES, Shape
 from clnd.errors import ShapeError
 
 from .declare import (
@@ -20,6 +20,7 @@ from .declare import (
     normalize_axes,
     normalize_axis,
     registry,
+    shape_of,
     stretch,
     view,
     whole_number,
@@ -45,6 +46,8 @@ def reshape(data: Value, *, shape: Shape) -> Step:
         shape = tuple(data.size // rest if n == -1 else n for n in shape)
     if prod(shape) != data.size:
         raise ShapeError(f"Cannot reshape array of size {data.size} into shape {shape}")
+    if len(shape) > MOST_AXES:
+        shape_of("reshape", shape)
     return Step(layout.reshape, (shape,))
 
 
@@ -322,7 +325,7 @@ def _stretched(name: str, data: Value, axis: Any, sizes: Sequence[int]) -> Value
         if wanted[a] != 1:
             raise ShapeError(f"{name}: axis {a} of shape {data.shape}, to be stretched once, has {wanted[a]} elements, not one")
         wanted[a] = n
-    return registry["broadcast_to"](data, shape=tuple(wanted))
+    return registry["broadcast_to"](data, shape=shape_of(name, wanted))
 
 
 @composed(numpy=None, methods=["broadcast_like"])

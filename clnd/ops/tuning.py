@@ -7,7 +7,6 @@ CLND_TUNE is 0. With CLND_TUNE=1 a class that is met for the first time is measu
 from __future__ import annotations
 
 import functools
-import os
 import time
 from typing import Any, NamedTuple
 
@@ -15,11 +14,12 @@ from clnd import engine
 from clnd.errors import MXNetError
 from clnd.opencl import Device
 from clnd.opencl.measured import keep_measured, read_measured
+from clnd.opencl.settings import switch
 
 from .declare import registry
 from .product_plans import Choice, Lines, Plan, Problem, choices, plan
 
-MODE = os.environ.get("CLND_TUNE", "")
+MODE = switch("CLND_TUNE")
 SUBJECT = "products"
 PLAUSIBLE = 1.6  # times the least estimate: what is thought to cost more is not measured
 MOST = 8  # candidates
@@ -62,7 +62,7 @@ def tune(problem: Problem) -> Tuned:
         chosen = rule
     name = class_of(problem)
     _kept(problem.device)[name] = _written(chosen)
-    keep_measured(problem.device, SUBJECT, name, _written(chosen))
+    keep_measured(problem.device, SUBJECT, **{name: _written(chosen)})
     return Tuned(rule, chosen, before, seconds[chosen])
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from clnd import engine
 from clnd.engine import Value, dtypes
 from clnd.engine.layout import Shape, compact
-from clnd.errors import DTypeError, MXNetError, ShapeError
+from clnd.errors import DTypeError, MXNetError, ShapeError, shown
 
 from .arithmetic import equal, greater, less_equal, logical_or, maximum, minimum, where
 from .declare import converted, registry
@@ -108,7 +108,7 @@ def _number(operator: str, name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise DTypeError(f"{operator}: {name} must be a number, not {value!r}") from None
+        raise DTypeError(f"{operator}: {name} must be a number, not {shown(value)}") from None
 
 
 def _bounded(value: Value, bound: float) -> Value:

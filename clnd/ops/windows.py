@@ -12,7 +12,7 @@ import numpy as np
 from clnd import engine
 from clnd.engine import Value
 from clnd.engine.layout import Shape, compact
-from clnd.errors import DTypeError, ShapeError
+from clnd.errors import DTypeError, ShapeError, shown
 
 CONVENTIONS = ("valid", "full", "same")
 _ROUNDS = engine.ROUNDS // 8  # elements for a work-item: each takes a few rounds of its loops where runs are short
@@ -85,8 +85,10 @@ def per_axis(name: str, word: str, given: Any, ndim: int, default: int | None, l
         if default is None:
             raise DTypeError(f"{name}: the attribute {word} must be given")
         row = (default,) * ndim
-    if len(row) != ndim or not all(isinstance(n, (int, np.integer)) and n >= least for n in row):
-        raise ShapeError(f"{name}: {word} is {given}, but must be {ndim} whole number(s), one for each axis of an image, {least} or more")
+    if len(row) != ndim or not all(isinstance(n, (int, np.integer)) and least <= n < 1 << 31 for n in row):
+        raise ShapeError(
+            f"{name}: {word} is {shown(given)}, but must be {ndim} whole number(s), one for each axis of an image, {least} or more"
+        )
     return tuple(int(n) for n in row)
 
 

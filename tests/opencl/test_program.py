@@ -129,8 +129,8 @@ def test_entries_and_clearing(device, reopen, templates, cache, counted):
     device.kernel("scale", "scale", addend="1")
     entries = cache_entries()
     assert len(entries) == 2
-    for key, size, written in entries:
-        file = cache / "programs" / f"{key}.bin"
+    for name, size, written in entries:
+        file = cache / "programs" / name
         assert (size, written) == (file.stat().st_size, file.stat().st_mtime)
     assert clear_cache() == 2
     assert cache_entries() == []

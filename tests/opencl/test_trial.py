@@ -1,10 +1,11 @@
 import json
-import os
 import subprocess
+import time
 
 import pytest
 
-from clnd.opencl import trial
+from clnd.opencl import cache as store
+from clnd.opencl import files, trial
 
 
 @pytest.fixture
@@ -19,8 +20,7 @@ def attempts(monkeypatch):
 def left_behind(device, cache):
     """The marker of a process that died while it tried the device."""
     marker = cache / "trials" / f"{trial.trial_key(device.cl)}.trying"
-    marker.parent.mkdir(parents=True)
-    marker.touch()
+    store.marker("trials", marker.name).close()
     return marker
 
 
@@ -57,27 +57,26 @@ def test_the_answer_is_kept(device, cache, monkeypatch, reason):
     assert [file.suffix for file in (cache / "trials").iterdir()] == [".json"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"reason": 5, "fatal": false}', '{"reason": null}', "\0"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"reason": 5, "fatal": false, "tried": 1}', '{"reason": null}', "\0"])
 def test_a_damaged_answer_costs_another_trial(device, cache, attempts, text):
     trial.reason_unusable(device.cl)
     [file] = (cache / "trials").iterdir()
-    file.write_text(text)
+    assert store.keep("trials", file.name, text.encode())
     assert trial.reason_unusable(device.cl) is None
     assert len(attempts) == 2
-    assert json.loads(file.read_text())["reason"] is None
+    assert json.loads(store.read("trials", file.name))["reason"] is None
 
 
 def test_a_failure_counts_for_a_day(device, cache, attempts, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(trial, "attempt", lambda device: "error: no space left on device")
         trial.reason_unusable(device.cl)
-    [file] = (cache / "trials").iterdir()
-    written = file.stat().st_mtime
-    os.utime(file, (written, written - 23 * 3600))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 23 * 3600)
     assert trial.reason_unusable(device.cl) == "error: no space left on device"
-    os.utime(file, (written, written - 25 * 3600))
+    monkeypatch.setattr(time, "time", lambda: now + 25 * 3600)
     assert trial.reason_unusable(device.cl) is None
-    os.utime(file, (written, written - 1000 * 3600))
+    monkeypatch.setattr(time, "time", lambda: now + 1000 * 3600)
     assert trial.reason_unusable(device.cl) is None
     assert len(attempts) == 1
 
@@ -144,8 +143,8 @@ def test_a_device_that_kills_its_process_again_is_unusable(device, cache, monkey
     with monkeypatch.context() as patched:
         patched.setattr(subprocess, "run", process)
         assert reason in trial.reason_unusable(device.cl)
-    [file] = left_behind.parent.iterdir()
-    os.utime(file, (0, 0))  # what kills a process is not tried again by itself, however long ago
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: 2 * now)  # what kills a process is not tried again by itself, however long ago
     kept = trial.reason_unusable(device.cl)
     assert reason in kept
     assert "clnd doctor" in kept
@@ -155,7 +154,7 @@ def test_a_device_that_kills_its_process_again_is_unusable(device, cache, monkey
 
 def test_a_marker_that_a_living_process_holds_is_no_death(device, cache, attempts, left_behind):
     with open(left_behind, "ab") as held:
-        assert trial._lock(held)
+        assert files.lock(held)
         assert trial.reason_unusable(device.cl) is None
     assert attempts == [device.cl]
 

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from clnd.engine import Value
 from clnd.engine.layout import Shape
-from clnd.errors import ShapeError
+from clnd.errors import ShapeError, shown
 from clnd.ops import Operator, registry
-from clnd.ops.declare import normalize_axis, whole_number
+from clnd.ops.declare import normalize_axis, shape_of, whole_number, whole_numbers
 from clnd.ops.joining import equal_parts
 
 from .declare import Convention, at_least_1d, convention
@@ -26,7 +24,7 @@ def decoded_shape(shape: Shape, codes: Any, reverse: bool = False) -> Shape:
     ValueError
         If the shape cannot take the array's elements.
     """
-    wanted = [int(codes)] if isinstance(codes, (int, np.integer)) else [int(n) for n in codes]
+    wanted = list(whole_numbers("reshape", "shape", codes))
     if reverse:
         return tuple(reversed(decoded_shape(shape[::-1], _reversed_codes(wanted))))
     result: list[int] = []
@@ -118,10 +116,10 @@ def broadcast_to(op: Operator) -> Convention:
     """0 keeps an axis."""
 
     def function(data: Value, *, shape: Any = ()) -> Any:
-        wanted = tuple(shape)
+        wanted = whole_numbers("broadcast_to", "shape", shape)
         if len(wanted) == data.ndim:
             wanted = tuple(old if new == 0 else new for old, new in zip(data.shape, wanted, strict=True))
-        return op(data, shape=wanted)
+        return op(data, shape=shape_of("broadcast_to", wanted))
 
     return function
 
@@ -163,7 +161,7 @@ def slice_window(shape: Shape, begin: Any, end: Any, step: Any = ()) -> tuple[Sh
     begin, end = _sequence(begin), _sequence(end)
     step = _sequence(step) if step is not None else ()
     if len(begin) != len(end) or len(begin) > len(shape):
-        raise ShapeError(f"slice: begin {begin} and end {end} do not fit shape {shape}")
+        raise ShapeError(f"slice: begin {shown(begin)} and end {shown(end)} do not fit shape {shape}")
     found = []
     for axis, n in enumerate(shape):
         given = slice(

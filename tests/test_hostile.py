@@ -1,0 +1,135 @@
+"""What nobody should give: every operator answers it, or refuses it with an error that names the operator; nothing reaches memory."""
+
+import importlib.util
+from pathlib import Path
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import clnd as mx
+from clnd import engine, nd
+from clnd.cli.kernels import read_context
+from clnd.errors import DTypeError
+from clnd.opencl.settings import switch
+
+spec = importlib.util.spec_from_file_location("fuzz_calls", Path(__file__).parents[1] / "tools" / "fuzz_calls.py")
+fuzz_calls = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(fuzz_calls)
+
+CALLS = {}
+for call in fuzz_calls.table():
+    CALLS.setdefault(call.name, []).append(call)
+
+
+@st.composite
+def wrong_calls(draw):
+    """A call of some operator with something replaced."""
+    made = draw(st.sampled_from(CALLS[draw(st.sampled_from(sorted(CALLS)))]))
+    return made, *draw(st.sampled_from(list(fuzz_calls.changes(made))))
+
+
+@settings(derandomize=True, max_examples=max(1500, settings().max_examples), suppress_health_check=list(HealthCheck))
+@given(wrong_calls())
+def test_an_operator_answers_or_refuses(change):
+    """The last word on what is left is tools/fuzz_calls.py, which makes all of these calls, and lets their kernels run."""
+    with fuzz_calls.no_kernels():
+        problem = fuzz_calls.attempt(*change, finish=False)
+    assert problem is None, f"{fuzz_calls.describe(*change)}: {problem}"
+
+
+def test_errors_of_python_name_the_operator():
+    """What comes out of an operator without a word of its own."""
+    with pytest.raises(mx.MXNetError, match=r"^softmax: temperature|^softmax cannot be called with data=.*temperature=") as caught:
+        nd.softmax(nd.ones((2, 3)), temperature=(1, 2))
+    assert isinstance(caught.value, TypeError) or isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "given", "said"),
+    [
+        ("axis", 1.0, "axis must be an int"),
+        ("axis", "0", "axis must be an int"),
+        ("axis", (0,) * 100, "axis has more numbers than an array has axes"),
+        ("keepdims", "False", "keepdims must be True or False"),
+        ("keepdims", 0.5, "keepdims must be True or False"),
+    ],
+)
+def test_attributes_are_checked_by_their_kind(attribute, given, said):
+    with pytest.raises(mx.MXNetError, match=f"max: {said}"):
+        nd.max(nd.ones((2, 3)), **{attribute: given})
+
+
+@pytest.mark.parametrize("shape", [(1 << 40,) * 5, (1 << 62, 1 << 62), (1 << 62,)])
+def test_products_of_sizes_that_overflow(shape):
+    """No array of such a shape is made, by whatever name it is asked for."""
+    for make in (nd.zeros, nd.random.uniform, nd.ones((1,) * len(shape)).broadcast_to, lambda shape: nd.tile(nd.ones(1), shape)):
+        with pytest.raises(mx.MXNetError, match="room for"):
+            make(shape=shape).asnumpy()
+    assert nd.zeros((0, 1 << 50)).sum().asscalar() == 0
+
+
+def test_there_are_no_more_axes_than_arrays_can_have():
+    x = nd.ones((1,) * 32)
+    for work in (
+        lambda: nd.expand_dims(x, 0),
+        lambda: nd.stack(x, x),
+        lambda: x[None],
+        lambda: nd.tile(x, (1,) * 33),
+        lambda: nd.zeros((1,) * 33),
+        lambda: x.reshape((1,) * 1000),
+        lambda: x.broadcast_to((2,) * 33),
+    ):
+        with pytest.raises(mx.MXNetError, match="32"):
+            work().wait_to_read()
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["float32{", "${1}", "int32\n", "float32;", "float", ">f4", "O", "V8", "complex64", "M8[s]", "int16", np.dtype([("float32", "f4")]), 5],
+    ids=repr,
+)
+def test_a_dtype_comes_from_a_closed_set(dtype):
+    x = nd.ones(3)
+    if dtype == "float":  # NumPy's name of float64
+        assert nd.zeros(3, dtype=dtype).dtype == np.float64
+        return
+    for work in (
+        lambda: nd.zeros(3, dtype=dtype),
+        lambda: nd.array([1], dtype=dtype),
+        lambda: x.astype(dtype),
+        lambda: nd.cast(x, dtype=dtype),
+        lambda: nd.random.uniform(shape=3, dtype=dtype),
+        lambda: nd.argsort(x, dtype=dtype),
+    ):
+        with pytest.raises((DTypeError, TypeError)):
+            work()
+
+
+@pytest.mark.parametrize("text", ["cpu(0); evil", "cpu(0)\n", "gpu(${1})", "cpu(__import__('os'))", "cpu(-1)"])
+def test_a_context_is_read_by_a_pattern(text):
+    with pytest.raises(ValueError, match="a context is given as"):
+        read_context(text)
+
+
+def test_a_name_that_is_given_is_no_part_of_a_kernel(monkeypatch):
+    seen = []
+    monkeypatch.setattr("clnd.opencl.program.Programs.kernel", lambda *about: seen.append(repr(about)) or pytest.skip("no kernel known"))
+    try:
+        with engine.eager():
+            nd.exp(nd.ones((2, 3)), name="evil; }").wait_to_read()
+    except pytest.skip.Exception:
+        pass
+    assert seen and not any("evil" in about for about in seen)
+
+
+@pytest.mark.parametrize("value", ["yes", "2", "0x1", "-1", "true", "\x00".join("ab").replace("\x00", "\n"), "1" * 1000])
+def test_a_switch_that_is_neither_on_nor_off(monkeypatch, value):
+    for variable in ("CLND_EAGER", "CLND_TUNE"):
+        monkeypatch.setenv(variable, value)
+        with pytest.raises(mx.MXNetError, match=rf"^{variable}='.*it is 0 or 1, or not set"):
+            switch(variable)
+        for sound in ("", "0", "1", " 1 "):
+            monkeypatch.setenv(variable, sound)
+            assert switch(variable) == sound.strip()
