@@ -13,7 +13,6 @@ from clnd.errors import MXNetError
 from clnd.opencl.counters import counters
 from clnd.opencl.memory import is_shortage
 from clnd.opencl.running import Call, running
-from clnd.opencl.source import render
 from clnd.opencl.traits import power_of_two_below
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ class Kernel:
         advice = ""
         if local_size is not None and error.code in (cl.status_code.INVALID_WORK_GROUP_SIZE, cl.status_code.OUT_OF_RESOURCES):
             advice = "; CLND_TRAITS=max_group=64 makes do with smaller groups"
-            if not self._works_together():
+            if not self.parameters.get("group"):
                 try:
                     event = launch(self.queue, global_size, None, *args)
                     self.cl = lambda queue, global_size, local_size, *args: launch(queue, global_size, None, *args)
@@ -157,11 +156,6 @@ class Kernel:
         raise MXNetError(
             f"{self.device}: launching kernel {self.name} over {global_size} in groups of {local_size}: {error}{advice}"
         ) from error
-
-    def _works_together(self) -> bool:
-        """Does it matter to the kernel how large its groups are?"""
-        source = render(self.template, self.name, self.parameters)
-        return "get_local_" in source or "barrier" in source
 
 
 class Bound:
