@@ -7,7 +7,6 @@ import pytest
 
 import clnd as mx
 from clnd import autograd, engine, nd
-from clnd.opencl import kernel as kernel_module
 from measures import alive, forget_kernels
 
 pytestmark = pytest.mark.usefixtures("lazily")
@@ -131,7 +130,7 @@ def test_a_group_that_a_driver_takes_back_is_left_to_the_driver(x, driver, monke
         assert found.tolist() == [4, 16, 36]
     assert refused == [(16,)]
     monkeypatch.setattr(kernel, "cl", refuses)
-    monkeypatch.setattr(kernel_module, "render", lambda *about: "barrier(CLK_LOCAL_MEM_FENCE);")
+    monkeypatch.setattr(kernel, "parameters", {**kernel.parameters, "group": 16})
     with pytest.raises(mx.MXNetError, match=r"INVALID_WORK_GROUP_SIZE.*CLND_TRAITS=max_group=64"):
         kernel((64,), (16,), out, 0, x.value.buffer, x.value.offset, 3)
 
