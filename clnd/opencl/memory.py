@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SMALLEST = 256
 _SPARE = 1 << 28  # bytes that free blocks may take in any case; beyond, no more than an eighth of what the used ones take
 _LARGEST = 5  # holders that an error names
+_RESERVE = 1 << 25  # bytes of the host's memory that stay for the interpreter and the driver, which grow too
 _ASK_THE_HOST = 1 << 20  # so many bytes are created without reading the host's free memory again
 
 
@@ -323,7 +324,7 @@ class MemoryPool:
     @staticmethod
     def _left_on_host() -> int:
         left = available_memory()
-        return left - left // 32  # the interpreter and the driver grow too
+        return max(0, left - max(left // 32, _RESERVE))
 
     def make_room(self) -> None:
         """Hand all free blocks back to the driver, once the queue is done with them."""
