@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -334,9 +335,11 @@ class MemoryPool:
 
     def _exhausted(self, nbytes: int) -> str:
         left = f", the host has {self._left_on_host():,} bytes left" if self._host else ""
-        lines = [
+        text = (
             f"{self._device}: no memory for an array of {nbytes:,} bytes: {self.used:,} bytes of {self.limit:,} are used, "
-            f"by {self.live} buffers{left}. Drop arrays, or work on smaller pieces. Most is held by (mx.memory_summary() tells all):"
-        ]
-        lines += [f"{row.nbytes:16,} bytes in {row.buffers:,} for {row.made_for}" for row in holdings(self._device)[:_LARGEST]]
-        return "\n".join(lines)
+            f"by {self.live} buffers{left}. Drop arrays, or work on smaller pieces. "
+        )
+        if threading.active_count() > 1:  # the collector would show tuples that other threads are building, who then cannot finish them
+            return text + "mx.memory_summary() tells what holds it"
+        lines = [f"{row.nbytes:16,} bytes in {row.buffers:,} for {row.made_for}" for row in holdings(self._device)[:_LARGEST]]
+        return "\n".join([text + "Most is held by (mx.memory_summary() tells all):", *lines])
