@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SMALLEST = 256
 _SPARE = 1 << 28  # bytes that free blocks may take in any case; beyond, no more than an eighth of what the used ones take
 _LARGEST = 5  # holders that an error names
+_RESERVE = 1 << 25  # bytes of the host's memory that stay for the interpreter and the driver, which grow too
 _ASK_THE_HOST = 1 << 20  # so many bytes are created without reading the host's free memory again
 
 
@@ -323,7 +325,7 @@ class MemoryPool:
     @staticmethod
     def _left_on_host() -> int:
         left = available_memory()
-        return left - left // 32  # the interpreter and the driver grow too
+        return max(0, left - max(left // 32, _RESERVE))
 
     def make_room(self) -> None:
         """Hand all free blocks back to the driver, once the queue is done with them."""
@@ -333,9 +335,11 @@ class MemoryPool:
 
     def _exhausted(self, nbytes: int) -> str:
         left = f", the host has {self._left_on_host():,} bytes left" if self._host else ""
-        lines = [
+        text = (
             f"{self._device}: no memory for an array of {nbytes:,} bytes: {self.used:,} bytes of {self.limit:,} are used, "
-            f"by {self.live} buffers{left}. Drop arrays, or work on smaller pieces. Most is held by (mx.memory_summary() tells all):"
-        ]
-        lines += [f"{row.nbytes:16,} bytes in {row.buffers:,} for {row.made_for}" for row in holdings(self._device)[:_LARGEST]]
-        return "\n".join(lines)
+            f"by {self.live} buffers{left}. Drop arrays, or work on smaller pieces. "
+        )
+        if threading.active_count() > 1:  # the collector would show tuples that other threads are building, who then cannot finish them
+            return text + "mx.memory_summary() tells what holds it"
+        lines = [f"{row.nbytes:16,} bytes in {row.buffers:,} for {row.made_for}" for row in holdings(self._device)[:_LARGEST]]
+        return "\n".join([text + "Most is held by (mx.memory_summary() tells all):", *lines])

@@ -8,6 +8,13 @@ import pytest
 from clnd import engine, nd
 
 
+@pytest.fixture(autouse=True)
+def collected():
+    """Leave no garbage to other tests: what errors refer to lies in cycles."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture
 def lazily():
     """Let work wait, as it does where CLND_EAGER is not set."""

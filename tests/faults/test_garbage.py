@@ -119,7 +119,7 @@ def test_finalizers_compute_wherever_the_collector_runs(level):
 def test_a_finalizer_that_fails_within_a_launch_does_no_harm(level, monkeypatch):
     """As every finalizer's, its error is only reported; here to nobody."""
     reported = []
-    monkeypatch.setattr("sys.unraisablehook", lambda about: reported.append(about.exc_value))
+    monkeypatch.setattr("sys.unraisablehook", lambda about: reported.append(about.exc_type))
 
     class Fails:
         def __init__(self):
@@ -142,6 +142,6 @@ def test_a_finalizer_that_fails_within_a_launch_does_no_harm(level, monkeypatch)
     monkeypatch.setattr(Device, "listeners", (Collects(),))
     assert (nd.square(x) + 1).asnumpy().tolist() == [2, 5, 10]
     monkeypatch.setattr(Device, "listeners", ())
+    gc.collect()  # within a finalizer the collector does not run again: some are left
     assert reported
-    assert all(isinstance(error, mx.MXNetError) for error in reported)
-    del reported[:]
+    assert all(issubclass(kind, mx.MXNetError) for kind in reported)

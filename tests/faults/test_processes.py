@@ -224,13 +224,15 @@ ends.set()
 program.interruptible = plainly
 program._PATIENCE = 1000
 
-def long():
-    started.set()
-    for _ in range(100_000):
-        with autograd.record():
-            y = nd.tanh(x) * x
-        y.backward()
-        y.wait_to_read()
+def long():  # a wait, which ends when the device is done
+    product = nd.ones((1000, 1000))
+    with autograd.record():
+        for _ in range(20):
+            product = nd.dot(product, product) * 0.001
+        started.set()
+        product.wait_to_read()
+        for _ in range(10_000):
+            product = product + 1
 started = threading.Event()
 interrupts(long, started)
 y = nd.arccosh(x * 2 + 1.5)
@@ -239,7 +241,7 @@ print(round(float(y.asnumpy()[0, 0]), 4))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_in_a_compile_and_in_training(run):
+def test_ctrl_c_in_a_compile_and_in_a_wait(run):
     done = run(INTERRUPT)
     lines = ["interrupted False [2.0, 2.0, 2.0]", "interrupted False [2.0, 2.0, 2.0]", "1.9248"]
     assert (done.returncode, done.stdout.splitlines()) == (0, lines), done.stderr

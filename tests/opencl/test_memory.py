@@ -110,6 +110,7 @@ def test_exhaustion_says_what_holds_the_memory(small):
 
 
 def test_a_device_in_the_hosts_memory_has_what_the_host_has_left(device, monkeypatch):
+    monkeypatch.setattr(memory, "_RESERVE", 0)
     device.traits = replace(device.traits, unified_memory=True, memory=1 << 40)
     device.memory = MemoryPool(device)
     monkeypatch.setattr(memory, "available_memory", lambda: 32 * KIB)
@@ -131,7 +132,20 @@ def test_the_hosts_memory_is_asked_again_for_a_large_block(device, monkeypatch):
         device.allocate(4 * MIB)
 
 
+def test_something_stays_for_the_interpreter_however_often_it_is_asked(device, monkeypatch):
+    device.traits = replace(device.traits, unified_memory=True, memory=1 << 40)
+    device.memory = MemoryPool(device)
+    monkeypatch.setattr(memory, "available_memory", lambda: 40 * MIB - device.memory.held)
+    held = []
+    for _ in range(3):
+        with pytest.raises(MXNetError, match="no memory for an array"):
+            while True:
+                held.append(device.allocate(MIB))
+        assert 7 <= len(held) <= 8
+
+
 def test_small_blocks_ask_the_host_too(device, monkeypatch):
+    monkeypatch.setattr(memory, "_RESERVE", 0)
     device.traits = replace(device.traits, unified_memory=True, memory=1 << 40)
     device.memory = MemoryPool(device)
     held = [device.allocate(300 * KIB)]
