@@ -24,6 +24,7 @@ from .indexing import Selection, read_key
 __all__ = ["Leaf", "NDArray"]
 
 _HOST = (1, 0)  # its memory, in DLPack's numbers
+_VERSIONED = np.lib.NumpyVersion(np.__version__) >= "2.1.0"  # does NumPy say with elements whether they may be written?
 _IN_GRAPH = (
     "Assigning to NDArrays that are already in a computational graph is not possible while recording, where they have a gradient "
     "attached: it would be the gradient of another array. Write it outside `autograd.record()`, inside `autograd.pause()`, or compute "
@@ -296,6 +297,8 @@ class NDArray:
                 'from_dlpack(x, device="cpu"), or asnumpy()'
             )
         host = engine.mapped(self.value) if shared else self.asnumpy()
+        if not _VERSIONED:
+            return (host.copy() if copy and shared else host).__dlpack__(stream=stream)
         if max_version is not None and shared:
             host.flags.writeable = False
         given = {"stream": stream, "max_version": max_version, "copy": copy if shared else None}

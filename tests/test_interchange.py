@@ -174,7 +174,7 @@ def apart(monkeypatch):
     monkeypatch.setattr(device, "traits", dataclasses.replace(device.traits, unified_memory=False))
 
 
-asks_for_devices = pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.1.0", reason="this NumPy asks for no device and no copy")
+asks_for_devices = pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.2.0", reason="this NumPy asks for no device, or no copy")
 
 
 @asks_for_devices
