@@ -445,7 +445,7 @@ class NDArray:
             For sparse storage, which clnd does not have.
         """
         if stype != "default":
-            raise MXNetError(f"tostype: clnd has no {shown(stype)} storage; dense arrays with nd.take or nd.where often do")
+            raise MXNetError(f"tostype: clnd has no {str(stype)[:40]} storage; dense arrays with nd.take or nd.where often do")
         return self
 
     # Indexing and views.

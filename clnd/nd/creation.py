@@ -9,7 +9,7 @@ import numpy as np
 from clnd import engine
 from clnd.context import Context, current_context
 from clnd.engine import dtypes
-from clnd.errors import DTypeError, MXNetError, ShapeError, guarded, shown
+from clnd.errors import DTypeError, MXNetError, ShapeError, guarded
 from clnd.ndarray import NDArray
 from clnd.ops import registry
 from clnd.ops.declare import number, shape_of, whole_number
@@ -78,7 +78,7 @@ def _filled(name: str, shape: Any, value: Any, ctx: Context | None, dtype: Any) 
 
 def _no_sparse(name: str, stype: str | None) -> None:
     if stype not in (None, "default"):
-        raise MXNetError(f"{name}: clnd has no {shown(stype)} storage, only dense arrays")
+        raise MXNetError(f"{name}: clnd has no {str(stype)[:40]} storage, only dense arrays")
 
 
 @guarded

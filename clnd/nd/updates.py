@@ -13,7 +13,7 @@ import numpy as np
 from clnd import autograd, engine
 from clnd.engine import Value, state
 from clnd.engine.layout import compact, row_major
-from clnd.errors import DTypeError, ShapeError
+from clnd.errors import RAW, DTypeError, ShapeError, refused
 from clnd.ndarray import NDArray
 from clnd.opencl import Device
 from clnd.ops import registry, updates
@@ -71,7 +71,10 @@ def _update(name: str, rule: Rule, doc: str | None = None, like: str | None = No
         given = _bound(called, arrays, attributes, args, kwargs)
         handles = [given.pop(array) for array in arrays]
         with autograd.pause():
-            found = _computed(called, rule, handles, given, like)
+            try:
+                found = _computed(called, rule, handles, given, like)
+            except RAW as error:
+                raise refused(called, error, given) from error
             return _written(called, rule, handles, found, out)
 
     either = inspect.Parameter.POSITIONAL_OR_KEYWORD

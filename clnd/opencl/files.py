@@ -34,13 +34,11 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, *, lasting: bo
         When it cannot be written; the old file is there still.
     """
     _sweep(path.parent)
-    beside = path.with_name(f".{path.name[:_READABLE]}.{secrets.token_hex(8)}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    file, beside = _beside(path, 0o666 if mode is None else 0o600)
     try:
-        with open(os.open(beside, flags, 0o600 if mode is not None else 0o666), "wb") as file:
+        with file:
             if mode is not None and os.name != "nt":
                 os.fchmod(file.fileno(), mode)
-            lock(file)  # tells it from what a process left behind that died
             file.write(data)
             file.flush()
             if lasting:
@@ -65,22 +63,39 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, *, lasting: bo
             os.close(folder)
 
 
+def _beside(path: Path, mode: int) -> tuple[IO[bytes], Path]:
+    """Open a file beside a path, with a lock that tells it from what a process left behind that died."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    while True:
+        beside = path.with_name(f".{path.name[:_READABLE]}.{secrets.token_hex(8)}.new")
+        file = open(os.open(beside, flags, mode), "wb")  # noqa: SIM115
+        lock(file, wait=True)
+        if beside.exists():
+            return file, beside
+        file.close()  # somebody swept it before it was locked
+
+
 def _sweep(folder: Path) -> None:
     """Delete what processes left in a folder that died while they wrote."""
-    with os.scandir(folder) as found:
-        left = [entry.path for entry in found if _BESIDE.fullmatch(entry.name)]
+    try:
+        with os.scandir(folder) as found:
+            left = [entry.path for entry in found if _BESIDE.fullmatch(entry.name)]
+    except OSError:
+        return  # a folder that may be written and not be read, or none
     for path in left:
         try:
             with open(os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)), "r+b") as file:
                 dead = lock(file)
-            if dead:
+                if dead and os.name != "nt":
+                    os.unlink(path)  # before whoever made it just now gets the lock
+            if dead and os.name == "nt":
                 os.unlink(path)
         except OSError:
             continue  # somebody else's, or gone
 
 
-def lock(file: IO[bytes]) -> bool:
-    """Take the file's lock if no other process has it; the system gives it back when the process dies."""
+def lock(file: IO[bytes], wait: bool = False) -> bool:
+    """Take the file's lock, if no other process has it or (where POSIX serves) `wait`; the system gives it back when the process dies."""
     try:
         if os.name == "nt":
             import msvcrt
@@ -89,7 +104,7 @@ def lock(file: IO[bytes]) -> bool:
         else:
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -46,7 +46,7 @@ def parameter(distribution: str, word: str, given: Any, device: Any) -> Value:
     """
     try:
         number = float(dtypes.to_scalar(float(given), dtypes.float32))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DTypeError(f"random.{distribution}: {word} must be a number, not {shown(given)}") from None
     text, allowed = _ALLOWED[distribution][word]
     if not (allowed(number) and abs(number) < float("inf")):

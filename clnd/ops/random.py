@@ -128,7 +128,7 @@ def _finite(name: str, dtype: np.dtype[Any], **numbers: Any) -> list[float]:
     for word, number in numbers.items():
         try:
             rounded = dtypes.to_scalar(float(number), dtype)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise DTypeError(f"{name}: {word} must be a number, not {shown(number)}") from None
         if not np.isfinite(rounded):
             raise MXNetError(f"{name}: {word} must be a finite number of {dtype}, but is {number}")

@@ -18,7 +18,7 @@ from clnd.engine.layout import Shape, compact
 from clnd.errors import DTypeError, ShapeError, shown
 
 from .creation import along
-from .declare import broadcast_shapes, composed, converted, launched, registry
+from .declare import broadcast_shapes, composed, converted, launched, registry, shape_of
 
 Arguments = list[Any]
 
@@ -214,7 +214,8 @@ def pair(name: str, attribute: str, given: Any) -> tuple[int, int]:
     sizes = given if isinstance(given, (tuple, list)) else (given,)
     if len(sizes) not in (1, 2) or not all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes):
         raise ShapeError(f"{name}: {attribute} is a pair of positive sizes (rows, columns), not {shown(given)}")
-    return int(sizes[0]), int(sizes[-1])
+    rows, columns = shape_of(name, (sizes[0], sizes[-1]), attribute)
+    return rows, columns
 
 
 # --- interpolation at given places ---

@@ -107,7 +107,7 @@ def kernel_for(name: str, rule: Rule, device: Any, kinds: tuple[Any, ...], attrs
 def _number(operator: str, name: str, value: Any) -> float:
     try:
         return float(value)
-    except (OverflowError, TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DTypeError(f"{operator}: {name} must be a number, not {shown(value)}") from None
 
 

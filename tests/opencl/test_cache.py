@@ -203,6 +203,21 @@ def test_what_the_dead_left_is_swept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [mine.name, "b.bin"]
 
 
+def test_a_file_that_was_swept_before_it_was_locked_is_made_anew(tmp_path, monkeypatch):
+    plain, swept = files.lock, []
+
+    def late(file, wait=False):
+        if wait and not swept:
+            swept.append(file)
+            files._sweep(tmp_path)
+        return plain(file, wait)
+
+    monkeypatch.setattr(files, "lock", late)
+    files.write_whole(tmp_path / "a.bin", b"1")
+    assert swept
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
 KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
