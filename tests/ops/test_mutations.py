@@ -161,7 +161,7 @@ def templates(tmp_path, monkeypatch):
             id="one step",
         ),
         pytest.param("cpu", "reduction", "lane = count; lane <", "lane = ${lanes}; lane <", "prod", {"axis": 1}, id="past the last"),
-        pytest.param("gpu", "reduction", "at += ${group}", "at += 2 * ${group}", "max", {"axis": 1}, id="every other group"),
+        pytest.param("gpu", "reduction", "at += ${order}", "at += 2 * ${order}", "max", {"axis": 1}, id="every other group"),
     ],
 )
 def test_a_wrong_template(schedule, template, old, new, operator, attributes, templates, generator):
