@@ -89,9 +89,7 @@ def shown(value: object) -> str:
 
 
 def refused(name: str, error: Exception, arguments: Mapping[str, object]) -> Exception:
-    """What to raise for an error that came out of the function `name`: clnd's own as they are, Python's with what was given."""
-    if isinstance(error, MXNetError):
-        return error
+    """What to raise for an error of Python's that came out of the function `name`: one that says what was given."""
     given = ", ".join(f"{word}={shown(value)}" for word, value in arguments.items()) or "these arguments"
     said = str(error) or type(error).__name__
     return _Unfit(f"{name} cannot be called with {given}: {said[:_ROOM]}")
@@ -107,6 +105,8 @@ def guarded(function: Function) -> Function:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
+        except MXNetError:
+            raise
         except RAW as error:
             raise refused(function.__name__, error, {**dict(zip(names, args, strict=False)), **kwargs}) from error
 

@@ -1,6 +1,6 @@
 """Run random programs against NumPy, as `tests/test_programs.py` does, as many as there is time for.
 
-    CLND_DEVICES=intel python tools/programs.py --alone 20000 --fused 2000 [--seed 0]
+    CLND_DEVICES=intel python tools/random_programs.py --alone 20000 --fused 2000 [--seed 0]
 
 `--alone` runs every operator at once and compares values; `--fused` compares values of programs whose operators wait for each other,
 recorded and not, and the bits of results and gradients with those of operators run at once. Programs are drawn a hundred at a time, each

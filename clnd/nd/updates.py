@@ -13,7 +13,7 @@ import numpy as np
 from clnd import autograd, engine
 from clnd.engine import Value, state
 from clnd.engine.layout import compact, row_major
-from clnd.errors import RAW, DTypeError, ShapeError, refused
+from clnd.errors import RAW, DTypeError, MXNetError, ShapeError, refused
 from clnd.ndarray import NDArray
 from clnd.opencl import Device
 from clnd.ops import registry, updates
@@ -73,6 +73,8 @@ def _update(name: str, rule: Rule, doc: str | None = None, like: str | None = No
         with autograd.pause():
             try:
                 found = _computed(called, rule, handles, given, like)
+            except MXNetError:
+                raise
             except RAW as error:
                 raise refused(called, error, given) from error
             return _written(called, rule, handles, found, out)

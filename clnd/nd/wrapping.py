@@ -75,6 +75,8 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
             kwargs["out"] = out.value if isinstance(out, NDArray) else None
         try:
             result = call(*values, **kwargs)
+        except MXNetError:
+            raise
         except RAW as error:
             raise refused(function.__name__, error, {**dict(zip(arrays, values, strict=False)), **kwargs}) from error
         del values  # a write into a part of `out` costs the part only if nobody refers to the whole
