@@ -40,6 +40,8 @@ QUIRKS = (
     Quirk((POCL,), "fmod of vectors of doubles never ends for an infinite divisor", "goes by lanes", "templates/functions.cl.mako"),
     Quirk((POCL,), "sin of small floats beside large ones is wrong", "has a sine of its own", "templates/functions.cl.mako"),
     Quirk((POCL,), "tanh never comes to 1", "has one of its own", "templates/functions.cl.mako"),
+    Quirk((POCL,), "reads 18,000 lines of declarations for every program", "sources declare what they call", "opencl/builtins.py"),
+    Quirk((POCL,), "compiles a kernel twice where its binary is asked for", "keeps the source", "opencl/program.py"),
     Quirk((INTEL,), "makes vectors of work-items that are vectors already, slowly", "tells it by vec_type_hint", "opencl/source.py"),
     Quirk((MESA,), "ends all loops of a work-item after 65,535 rounds, silently", "bounds the rounds of launches", "engine/launch.py"),
     Quirk((MESA,), "compares widened ints with constants wrongly", "widens by shifts", "engine/code.py"),
