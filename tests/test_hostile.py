@@ -13,6 +13,7 @@ from clnd import engine, nd
 from clnd.cli.kernels import read_context
 from clnd.errors import DTypeError
 from clnd.opencl.settings import switch
+from measures import forget_kernels
 
 spec = importlib.util.spec_from_file_location("fuzz_calls", Path(__file__).parents[1] / "tools" / "fuzz_calls.py")
 fuzz_calls = importlib.util.module_from_spec(spec)
@@ -115,6 +116,7 @@ def test_a_context_is_read_by_a_pattern(text):
 
 def test_a_name_that_is_given_is_no_part_of_a_kernel(monkeypatch):
     seen = []
+    forget_kernels(monkeypatch)
     monkeypatch.setattr("clnd.opencl.program.Programs.kernel", lambda *about: seen.append(repr(about)) or pytest.skip("no kernel known"))
     try:
         with engine.eager():
