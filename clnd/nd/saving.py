@@ -257,7 +257,7 @@ def _read_safe(reader: _Reader) -> dict[str, Any]:
             raise reader.damaged(8, f"{what} of {code} and shape {shape} cannot be the bytes {first:,} to {last:,}")
         spans.append((first, last))
         elements = reader.elements(begin + first, tuple(shape), dtype, what)
-        arrays[name] = (elements.astype(np.uint32) << 16).view(np.float32) if code == "BF16" else elements
+        arrays[name] = np.left_shift(elements, 16, dtype=np.uint32).view(np.float32) if code == "BF16" else elements
     ends = [0, *(last for _, last in sorted(spans))]
     if [first for first, _ in sorted(spans)] != ends[:-1] or ends[-1] != len(reader.data) - begin:
         raise reader.damaged(begin, "its arrays overlap, or leave bytes between them or at the end")
