@@ -1,4 +1,4 @@
-"""What tests measure: launches, compilations, memory, and the engine's objects that are alive."""
+"""What tests measure: launches, compilations, memory, and the engine's objects that are alive; and what several of them compute."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import gc
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Barrier
 from typing import Any
 
 import numpy as np
 
 import clnd as mx
-from clnd import engine
+from clnd import autograd, engine
 from clnd.engine import launch, plan
 from clnd.opencl import counters
 from clnd.opencl.device import Device
@@ -110,3 +112,31 @@ def rounds(few: int) -> Iterator[int]:
     while time.monotonic() - began < 60 * minutes if minutes else number < few:
         yield number
         number += 1
+
+
+def at_once(work: Callable[[int, Barrier], Any], threads: int) -> list[Any]:
+    """Give what `work(number, barrier)` gives in each of several threads that start together; an error in one is raised."""
+    barrier = Barrier(threads, timeout=60)
+
+    def run(number: int) -> Any:
+        try:
+            barrier.wait()
+            return work(number, barrier)
+        except BaseException:
+            barrier.abort()
+            raise
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(run, range(threads), timeout=600))
+
+
+class Cube(autograd.Function):
+    """x^3, with a gradient that can be differentiated again."""
+
+    def forward(self, x: Any) -> Any:
+        self.save_for_backward(x)
+        return x * x * x
+
+    def backward(self, dy: Any) -> Any:
+        (x,) = self.saved_tensors
+        return dy * 3 * x * x

@@ -1,41 +1,14 @@
 """Several Python threads compute at once, each with its own recording state and its own current context."""
 
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-
 import numpy as np
 import pytest
 
 import clnd as mx
 from clnd import autograd, nd
+from measures import at_once
 
 THREADS = 4
-
-
-@pytest.fixture(autouse=True)
-def _threads_take_turns_often():
-    """Make Python change threads as often as it can, so that a race shows."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-def at_once(work, threads=THREADS):
-    """Give what `work(number, barrier)` gives in each of several threads that start together; an error in one is raised."""
-    barrier = Barrier(threads, timeout=60)
-
-    def run(number):
-        try:
-            barrier.wait()
-            return work(number, barrier)
-        except BaseException:
-            barrier.abort()
-            raise
-
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(run, range(threads)))
+pytestmark = pytest.mark.usefixtures("threads_take_turns_often")
 
 
 def train(number, steps=30):
@@ -62,7 +35,7 @@ def train(number, steps=30):
 
 def test_threads_compute_what_they_compute_alone():
     alone = [train(number) for number in range(THREADS)]
-    together = at_once(lambda number, barrier: train(number))
+    together = at_once(lambda number, barrier: train(number), THREADS)
     for expected, got in zip(alone, together):
         for a, b in zip(expected, got):
             np.testing.assert_array_equal(b, a)
@@ -92,7 +65,7 @@ def test_recording_belongs_to_a_thread():
         return before, inside, x.grad.asnumpy().tolist()
 
     recorded = [2.0, 4.0, 6.0]
-    assert at_once(work) == [
+    assert at_once(work, THREADS) == [
         ((False, False), (False, False), [0.0, 0.0, 0.0]),
         ((False, False), (True, True), recorded),
         ((False, False), (False, False), [0.0, 0.0, 0.0]),
@@ -102,7 +75,7 @@ def test_recording_belongs_to_a_thread():
 
 def test_a_thread_started_inside_record_does_not_record():
     with autograd.record():
-        assert at_once(lambda number, barrier: autograd.is_recording()) == [False] * THREADS
+        assert at_once(lambda number, barrier: autograd.is_recording(), THREADS) == [False] * THREADS
 
 
 def test_the_current_context_belongs_to_a_thread():
@@ -115,7 +88,7 @@ def test_the_current_context_belongs_to_a_thread():
         return inside, made.context, mx.current_context(), made.asnumpy().tolist()
 
     expected = [(mx.cpu(i), mx.cpu(i), mx.cpu(0), [[i, i], [i, i]]) for i in range(THREADS)]
-    assert at_once(work) == expected
+    assert at_once(work, THREADS) == expected
 
 
 @pytest.mark.parametrize("attempt", range(10))
@@ -125,7 +98,7 @@ def test_threads_share_arrays_that_still_wait(attempt):
         waiting, expected = waiting * 0.5 + attempt, expected * np.float32(0.5) + np.float32(attempt)
     rows = waiting.reshape((10, 100))
 
-    results = at_once(lambda number, barrier: ((rows[number] * 2).asnumpy(), waiting.max().asscalar()))
+    results = at_once(lambda number, barrier: ((rows[number] * 2).asnumpy(), waiting.max().asscalar()), THREADS)
     for number, (row, largest) in enumerate(results):
         np.testing.assert_array_equal(row, expected.reshape(10, 100)[number] * 2)
         assert largest == expected.max()
@@ -141,7 +114,7 @@ def test_threads_write_to_their_own_part_of_one_array():
             row[step] = -1
         return row.asnumpy()
 
-    rows = at_once(work)
+    rows = at_once(work, THREADS)
     np.testing.assert_array_equal(whole.asnumpy(), np.stack(rows))
     for number, row in enumerate(rows):
         expected = np.zeros(50)
@@ -162,6 +135,6 @@ def test_an_error_in_one_thread_leaves_the_others_alone():
                 x = x + 1
         return x.asnumpy()
 
-    results = at_once(work)
+    results = at_once(work, THREADS)
     for number, values in enumerate(results):
         np.testing.assert_array_equal(values, np.array([[1, 2], [3, 4]]) + (20 if number else 0))

@@ -29,9 +29,7 @@ class Interrupts:
         code = frame.f_code
         if event not in ("call", "c_return") or not code.co_filename.startswith(INSIDE):
             return
-        if event == "call" and code.co_name in ("__exit__", "__del__"):
-            return
-        if code.co_name == "__del__":
+        if code.co_name == "__del__" or (event == "call" and code.co_name == "__exit__"):
             return
         self.left -= 1
         if self.left == 0:

@@ -6,8 +6,6 @@ A minute's worth and more: ``CLND_TEST_MINUTES=5 pytest -n0 tests/faults/test_th
 import gc
 import queue
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import numpy as np
 import pytest
@@ -15,38 +13,10 @@ import pytest
 import clnd as mx
 from clnd import autograd, nd
 from clnd.engine import plan
-from measures import CONTEXTS, alive, rounds
+from measures import CONTEXTS, Cube, alive, at_once, rounds
 
 THREADS = 8
-
-
-@pytest.fixture(autouse=True)
-def _threads_take_turns_often():
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-def at_once(work):
-    barrier = Barrier(THREADS, timeout=120)
-
-    def run(number):
-        barrier.wait()
-        return work(number)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return [future.result(timeout=600) for future in [pool.submit(run, number) for number in range(THREADS)]]
-
-
-class Cubed(autograd.Function):
-    def forward(self, x):
-        self.save_for_backward(x)
-        return x * x * x
-
-    def backward(self, dy):
-        (x,) = self.saved_tensors
-        return dy * 3 * x * x
+pytestmark = pytest.mark.usefixtures("threads_take_turns_often")
 
 
 def work(number, shared, inbox=None, outbox=None):
@@ -59,7 +29,7 @@ def work(number, shared, inbox=None, outbox=None):
     for step in range(4):
         with autograd.record():
             y = nd.tanh(x * 0.5) + shared.as_in_context(context)[: x.shape[1]]
-            z = nd.sum(Cubed()(y), axis=1) if step % 2 else nd.sum(y * y, axis=1)
+            z = nd.sum(Cube()(y), axis=1) if step % 2 else nd.sum(y * y, axis=1)
             waiting = nd.sqrt(y + 1)
         z.backward()
         nd.sgd_mom_update(x, x.grad, state, lr=0.01, momentum=0.9, out=x)
@@ -87,7 +57,7 @@ def test_eight_threads_get_what_one_gets():
     before, used, places = alive(), [context.device.memory.used for context in CONTEXTS], [queue.SimpleQueue() for _ in range(THREADS)]
     for _ in rounds(3):
         shared = nd.arange(20) * 0.125  # still waiting when they start
-        together = at_once(lambda number: work(number, shared, places[number], places[(number + 1) % THREADS]))
+        together = at_once(lambda number, _: work(number, shared, places[number], places[(number + 1) % THREADS]), THREADS)
         for expected, got in zip(alone, together):
             for a, b in zip(expected, got):
                 np.testing.assert_array_equal(b, a)
@@ -107,7 +77,7 @@ def test_threads_build_and_forget_plans_at_once(monkeypatch):
     monkeypatch.setattr(plan, "MOST", 3)
     monkeypatch.setattr(sys.modules["clnd.engine.recipe"], "MOST", 2)  # whose name in the package is a function's
 
-    def many(number):
+    def many(number, _=None):
         found = []
         for size in range(1, 12):
             x = nd.ones((size + number,)) * size
@@ -116,7 +86,7 @@ def test_threads_build_and_forget_plans_at_once(monkeypatch):
             found.append((float((x + 1).sum().asscalar()), float(nd.square(x).max().asscalar()), w.asnumpy().tolist()))
         return found
 
-    assert at_once(many) == [many(number) for number in range(THREADS)]
+    assert at_once(many, THREADS) == [many(number) for number in range(THREADS)]
 
 
 def test_one_thread_out_of_memory_leaves_the_others_alone(monkeypatch):
@@ -126,7 +96,7 @@ def test_one_thread_out_of_memory_leaves_the_others_alone(monkeypatch):
     device.memory.drop_free()
     monkeypatch.setattr(device.memory, "most", device.memory.used + (4 << 20))
 
-    def work(number):
+    def work(number, barrier):
         for _ in range(10):
             if number == 0:
                 with pytest.raises(mx.MXNetError, match="no memory for an array"):
@@ -135,4 +105,4 @@ def test_one_thread_out_of_memory_leaves_the_others_alone(monkeypatch):
                 assert float((nd.ones((1 << 10,)) + number).sum().asscalar()) == (1 + number) << 10
         return True
 
-    assert all(at_once(work))
+    assert all(at_once(work, THREADS))
