@@ -71,12 +71,7 @@ def _update(name: str, rule: Rule, doc: str | None = None, like: str | None = No
         given = _bound(called, arrays, attributes, args, kwargs)
         handles = [given.pop(array) for array in arrays]
         with autograd.pause():
-            try:
-                found = _computed(called, rule, handles, given, like)
-            except MXNetError:
-                raise
-            except RAW as error:
-                raise refused(called, error, given) from error
+            found = _computed(called, rule, handles, given, like)
             return _written(called, rule, handles, found, out)
 
     either = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -334,7 +329,12 @@ def _computed(name: str, rule: Rule, group: Sequence[Any], attrs: dict[str, Any]
         if not isinstance(x, NDArray):
             raise DTypeError(f"{name}: {array} is a {type(x).__name__}, but must be an NDArray; make one with nd.array()")
     values, _ = unwrap(name, group)
-    return updates.updated(name, rule, dict(zip(arrays, values, strict=True)), attrs, like or arrays[0])
+    try:
+        return updates.updated(name, rule, dict(zip(arrays, values, strict=True)), attrs, like or arrays[0])
+    except MXNetError:
+        raise
+    except RAW as error:
+        raise refused(name, error, attrs) from error
 
 
 def _written(name: str, rule: Rule, group: Sequence[Any], found: Updated, out: Any) -> NDArray:
