@@ -219,15 +219,12 @@ class _Reader:
     def elements(self, at: int, shape: tuple[int, ...], dtype: str, what: str) -> Any:
         """An array of the bytes from `at` on, which must be there."""
         stored = np.dtype("uint8" if dtype == "bool" else dtype).newbyteorder("<")
-        count = prod(shape)
+        nbytes, left = prod(shape) * stored.itemsize, len(self.data) - at
         if prod(n for n in shape if n) > MOST_ELEMENTS:
             raise self.damaged(at, f"{what} has the shape {shape}, which is too large")
-        if count * stored.itemsize > len(self.data) - at:
-            left = len(self.data) - at
-            raise self.damaged(
-                at, f"the elements of {what} ({shape}, {dtype}) are {count * stored.itemsize:,} bytes, and there are {left:,}"
-            )
-        found = np.frombuffer(self.data[at : at + count * stored.itemsize], stored).reshape(shape)
+        if nbytes > left:
+            raise self.damaged(at, f"the elements of {what} ({shape}, {dtype}) are {nbytes:,} bytes, and there are {left:,}")
+        found = np.frombuffer(self.data[at : at + nbytes], stored).reshape(shape)
         return found != 0 if dtype == "bool" else found.astype(np.dtype(dtype), copy=False)
 
 

@@ -26,10 +26,10 @@ from .seen import (
     index_of,
     items_for,
     itemsize_of,
-    kinds_of,
     line_rounds,
     run,
     tile_of,
+    vector_of,
     written,
 )
 from .windows import Geometry
@@ -156,7 +156,7 @@ class Tiling:
     @lru_cache(maxsize=1024)
     def of(native: int, itemsize: int, filters: int, depth: int, seen: Seen, along: Shape) -> Tiling:
         """For filters of a group, each sum of `depth` products of numbers that so many bytes hold; `native` are the device's lanes."""
-        lanes = native * 4 // itemsize
+        lanes = vector_of(native, itemsize)
         places, pitch = seen.geometry.places, seen.extents[2]
         if pitch == places[2] and along[1] == pitch * along[2]:
             places, pitch = (places[0], 1, places[1] * pitch), places[1] * pitch
@@ -404,7 +404,8 @@ def convolved_weights(data: Value, numbers: Value, given: Geometry, groups: int)
     shape, images = seen.geometry, data.shape[0]
     filters, channels = numbers.shape[1] // groups, data.shape[1] // groups
     depth = channels * prod(shape.window)
-    lanes = kinds_of(dtype, device.traits.lanes)["lanes"]
+    itemsize = itemsize_of(dtype)
+    lanes = vector_of(device.traits.lanes, itemsize)
     rows, vectors = (1, 9) if filters == 1 else (4, 6) if lanes == 16 else (2, 4)
     row = seen.extents[2]
     # What the last places of a plane, those past the end of their rows, see behind it counts for nothing.
@@ -415,7 +416,6 @@ def convolved_weights(data: Value, numbers: Value, given: Geometry, groups: int)
         one,
         (shape.places[0], shape.places[1] + (-(-lanes // row) if slack else 0), row),
     )
-    itemsize = itemsize_of(dtype)
     each, other = data.shape[1] * seen.channel, numbers.shape[1] * spread.channel
     count = max(1, min(images, PART // ((each + other) * itemsize)))
     size = groups * filters * depth

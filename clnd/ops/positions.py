@@ -213,7 +213,7 @@ def index_copy(old_tensor: Value, index_vector: Value, new_tensor: Value) -> Val
 def _sizes(name: str, shape: Any) -> list[int]:
     """The sizes of `shape`, of which the first is of no importance and may be -1."""
     sizes = list(whole_numbers(name, "shape", shape))
-    if not sizes or any(not 1 <= n < 1 << 63 for n in sizes[1:]):
+    if not sizes or any(n < 1 for n in sizes[1:]):
         raise ShapeError(f"{name}: {tuple(sizes)} is no shape of an array with elements")
     return sizes
 

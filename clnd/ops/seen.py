@@ -107,7 +107,7 @@ class Job:
 def kinds_of(dtype: Any, lanes: int) -> dict[str, Any]:
     """The types of the templates: of elements in memory, of numbers that are computed with, and how many of them are a vector."""
     info = dtypes.INFO[dtype]
-    return {"storage": info.storage, "wide": info.compute, "lanes": lanes * 4 // (8 if info.compute == "double" else 4)}
+    return {"storage": info.storage, "wide": info.compute, "lanes": vector_of(lanes, itemsize_of(dtype))}
 
 
 def run(
@@ -141,6 +141,11 @@ def run(
 
     key = (template, part, device, dtype, index, rows, vectors, fold, *variant.items())
     engine.kept(key, make)((items,), (1,), *arguments)
+
+
+def vector_of(native: int, itemsize: int) -> int:
+    """How many numbers of so many bytes are a vector where the device's lanes, of four bytes each, are so many."""
+    return native * 4 // itemsize
 
 
 def itemsize_of(dtype: Any) -> int:

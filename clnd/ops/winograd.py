@@ -9,7 +9,7 @@ from math import inf, prod
 from clnd import engine
 from clnd.engine import Value
 
-from .seen import PART, ROUNDS, Job, Seen, chunk_of, index_of, items_for, itemsize_of, run, tile_of, written
+from .seen import PART, ROUNDS, Job, Seen, chunk_of, index_of, items_for, itemsize_of, run, tile_of, vector_of, written
 from .windows import Geometry
 
 STEP = 4  # channels for a round of the loop
@@ -76,7 +76,7 @@ class Turning:
         """For `filters` filters and `channels` channels of each group, of numbers in so many bytes; `native` are the device's lanes."""
         y, x = ((n + 1) // 2 for n in shape.places[1:])
         seen = Seen.by(Geometry(shape.size, (1, 4, 4), (1, 2, 2), (1, 1, 1), shape.pad, (1, y, x)))
-        lanes = native * 4 // itemsize
+        lanes = vector_of(native, itemsize)
         ending, following = y * -(-x // lanes), -(-y * seen.extents[2] // lanes)
         apart = x >= lanes and ending <= following * 9 // 8
         plane = ending if apart else following
@@ -94,7 +94,7 @@ def convolved(data: Value, bias: Value | None, groups: int, filters: int, job: J
     weights, target, shape, images = job.weights, job.target, job.seen.geometry, data.shape[0]
     device, dtype, itemsize, channels = data.device, data.dtype, itemsize_of(data.dtype), data.shape[1] // groups
     seen, rows, vectors, blocks, depth = turning.seen, turning.rows, turning.vectors, turning.blocks, turning.depth
-    lanes = device.traits.lanes * 4 // itemsize
+    lanes = vector_of(device.traits.lanes, itemsize)
     each, width = data.shape[1] * seen.channel, vectors * lanes
     count = max(1, min(images, PART // (each * itemsize)))
     slack = 0 if turning.apart else lanes + seen.over
