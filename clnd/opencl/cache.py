@@ -181,19 +181,20 @@ def forget(kind: str, name: str | None = None) -> int:
         How many entries were deleted.
     """
     deleted = 0
-    for file in _files(kind):
-        if name is None or file.name == name:
-            try:
-                file.unlink()
-            except OSError:
-                continue
-            deleted += 1
+    for file in _files(kind, name):
+        try:
+            file.unlink()
+        except OSError:
+            continue
+        deleted += 1
     return deleted
 
 
-def _files(kind: str) -> list[Path]:
+def _files(kind: str, name: str | None = None) -> list[Path]:
     try:
         folder = folder_for(kind)
+        if folder is not None and name is not None:
+            return [folder / name]
         return [] if folder is None else sorted(file for file in folder.iterdir() if not file.name.startswith("."))
     except OSError:
         return []

@@ -12,6 +12,7 @@ __all__ = ["lock", "write_whole"]
 
 _READABLE = 50  # characters of a file's name in that of what is written beside it; file systems take 255 bytes
 _BESIDE = re.compile(r"\..*\.[0-9a-f]{16}\.new", re.DOTALL)
+_clean: set[tuple[int, str]] = set()  # processes, which may fork, and the folders in which they found nothing left behind
 
 
 def write_whole(path: Path, data: bytes, mode: int | None = None, *, lasting: bool = False) -> None:
@@ -33,7 +34,9 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, *, lasting: bo
     OSError
         When it cannot be written; the old file is there still.
     """
-    _sweep(path.parent)
+    place = (os.getpid(), os.path.abspath(path.parent))
+    if place not in _clean and _sweep(path.parent):  # once: a cache holds thousands of files
+        _clean.add(place)
     file, beside = _beside(path, 0o666 if mode is None else 0o600)
     try:
         with file:
@@ -75,13 +78,14 @@ def _beside(path: Path, mode: int) -> tuple[IO[bytes], Path]:
         file.close()  # somebody swept it before it was locked
 
 
-def _sweep(folder: Path) -> None:
-    """Delete what processes left in a folder that died while they wrote."""
+def _sweep(folder: Path) -> bool:
+    """Delete what processes left in a folder that died while they wrote. Is nothing of theirs, or of living ones, there any more?"""
     try:
         with os.scandir(folder) as found:
             left = [entry.path for entry in found if _BESIDE.fullmatch(entry.name)]
     except OSError:
-        return  # a folder that may be written and not be read, or none
+        return True  # a folder that may be written and not be read, or none
+    clean = True
     for path in left:
         try:
             with open(os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)), "r+b") as file:
@@ -90,8 +94,10 @@ def _sweep(folder: Path) -> None:
                     os.unlink(path)  # before whoever made it just now gets the lock
             if dead and os.name == "nt":
                 os.unlink(path)
+            clean &= dead
         except OSError:
             continue  # somebody else's, or gone
+    return clean
 
 
 def lock(file: IO[bytes], wait: bool = False) -> bool:
