@@ -19,9 +19,10 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,17 +30,18 @@ from clnd import engine
 from clnd.errors import MXNetError
 from clnd.opencl import Buffer, Device, Kernel, event_times, open_devices, running
 
+from .console import console
 from .limits import Limits, limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.console import Console
     from rich.table import Table
 
 __all__ = ["Profile", "Row", "dump", "dumps", "pause", "profile", "resume", "set_config", "set_state"]
 
 _WAITING = 4096  # launches whose times are not asked for yet
-_WIDE = 150  # columns of a table, where there is no terminal
 
 
 @dataclass
@@ -346,25 +348,17 @@ class Profile:
 
     def show(self, by: str | None = None) -> None:
         """Print the tables (or the one that goes by "kernel", "operator" or "line") to the terminal."""
-        from rich.console import Console
-
-        plain = Console(highlight=False)
-        console = plain if plain.is_terminal else Console(highlight=False, width=_WIDE)
-        console.print(self.summary(), markup=False, soft_wrap=True)
-        for each in ("kernel", "operator", "line") if by is None else (by,):
-            console.print(self.table(each))
+        self._print(console(), ("kernel", "operator", "line") if by is None else (by,))
 
     def __str__(self) -> str:
-        from io import StringIO
-
-        from rich.console import Console
-
         text = StringIO()
-        console = Console(file=text, width=_WIDE, highlight=False)
-        console.print(self.summary(), markup=False, soft_wrap=True)
-        for by in ("kernel", "operator", "line"):
-            console.print(self.table(by))
+        self._print(console(text), ("kernel", "operator", "line"))
         return text.getvalue()
+
+    def _print(self, out: Console, tables: Sequence[str]) -> None:
+        out.print(self.summary(), markup=False, soft_wrap=True)
+        for by in tables:
+            out.print(self.table(by))
 
     def __repr__(self) -> str:
         return f"<Profile of {_seconds(self.wall_time)}, {self.launches} launches>"

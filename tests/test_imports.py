@@ -14,7 +14,7 @@ PACKAGE = Path(clnd.__file__).parent
 
 # A module may import from its own floor and from the floors below.
 FLOORS = (
-    ("errors",),
+    ("errors", "console"),
     ("opencl",),
     ("engine",),
     ("ops",),
@@ -31,7 +31,7 @@ OTHERS = {
     "numpy": tuple(FLOOR),
     "platformdirs": ("opencl",),
     "pyopencl": ("opencl",),
-    "rich": ("cli", "examples", "profiler"),
+    "rich": ("cli", "console", "examples", "profiler"),
     "sklearn": ("examples",),
     "typer": ("cli", "examples"),
 }

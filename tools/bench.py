@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 from bench_rows import ROWS, Row
-from rich.console import Console
 from rich.table import Table
+
+from clnd.console import console
 
 HERE = Path(__file__).resolve().parent
 LEAST = 0.1  # seconds that a row runs in a round, for each library
@@ -117,7 +118,7 @@ def measure(rows: list[Row], clnd: Peer, peers: list[Peer], rounds: int, least: 
 
 
 def show(table: Table) -> None:
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console().print(table)
 
 
 def shown(seconds: float) -> str:

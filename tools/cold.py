@@ -22,8 +22,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from clnd.console import console
 
 UNARY = ["exp", "tanh", "sigmoid", "relu", "square", "abs", "sin", "cos", "erf", "log1p", "softsign", "arctan", "cbrt", "floor", "sign"]
 BINARY = ["{} + {}", "{} - {}", "{} * {}", "{} / 2 + {}", "nd.broadcast_maximum({}, {})", "nd.broadcast_hypot({}, {})", "{} > {}"]
@@ -127,7 +128,7 @@ def main() -> None:
     table = Table("", *report)
     for name in next(iter(report.values())):
         table.add_row(name, *(f"{clock * 1e3:,.0f} ms ({processor * 1e3:,.0f})" for clock, processor in (x[name] for x in report.values())))
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    console().print(table)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(report, indent=1), encoding="utf-8")
 

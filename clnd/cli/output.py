@@ -1,4 +1,4 @@
-"""How the `clnd` command writes: to the terminal as it is, and wide enough for a table where there is none."""
+"""How the `clnd` command writes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-_WIDE = 200  # columns, where nobody's terminal says otherwise
+from clnd.console import console
 
-
-def console() -> Console:
-    """Give the console of the standard output."""
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=_WIDE)
+__all__ = ["console", "fail", "gigabytes", "yes"]
 
 
 def fail(message: str) -> NoReturn:
