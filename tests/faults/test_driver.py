@@ -112,6 +112,8 @@ def test_a_launch_that_is_refused_names_operator_and_line_and_is_tried_again(dri
 def test_a_group_that_a_driver_takes_back_is_left_to_the_driver(x, driver, monkeypatch):
     """Where work-items do not work together; else the error says what to do."""
     device, refused = x.context.device, []
+    forget_kernels(monkeypatch)
+    monkeypatch.setattr(device.programs, "_kernels", {})
     kernel = device.kernel("elementwise", **_parameters(x))
     launch = kernel.cl
 
@@ -136,13 +138,12 @@ def test_a_group_that_a_driver_takes_back_is_left_to_the_driver(x, driver, monke
 
 
 def _parameters(x):
-    """What the kernel of nd.square is made of."""
+    """What the kernel of nd.square is made of, where nothing else was computed."""
+    programs = x.context.device.programs
     nd.square(x).wait_to_read()
-    device = x.context.device
-    for (template, name, arguments, _), kernel in device.programs._kernels.items():
-        if (template, name) == ("elementwise", "square__float32_1d"):
-            return {"name": name, "arguments": arguments, **{k: v for k, v in kernel.parameters.items() if k not in device._given}}
-    raise AssertionError("no such kernel")
+    [((template, name, arguments, _), kernel)] = programs._kernels.items()
+    assert (template, name) == ("elementwise", "square__float32_1d")
+    return {"name": name, "arguments": arguments, **{k: v for k, v in kernel.parameters.items() if k not in x.context.device._given}}
 
 
 def fails_late(driver, x):
