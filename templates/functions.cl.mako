@@ -10,13 +10,13 @@
         "integer_power": (),
         "remainder": (),
         "modulo": ("remainder",),
-        "power": (),
-        "exp": ("rise",),
-        "exp_minus_one": ("rise",),
+        "power": ("near_rise",),
+        "exp": ("near_rise", "rise"),
+        "exp_minus_one": ("near_rise", "rise"),
         "log": (),
-        "sigmoid": ("rise", "exp", "inverse"),
-        "tanh": ("rise", "inverse"),
-        "erf": ("rise",),
+        "sigmoid": ("near_rise", "rise", "exp", "inverse"),
+        "tanh": ("near_rise", "rise", "inverse"),
+        "erf": ("near_rise", "rise"),
         "hard_sigmoid": (),
         "sin": ("quarter_turns",),
         "cos": ("quarter_turns",),
@@ -150,11 +150,6 @@ inline ${T} modulo_${T}(${T} x, ${T} y)
 }
 </%def>
 
-## Vectors of doubles: another number about once in a hundred.
-<%def name="power(T, element, lanes)">\
-${sound_for_doubles("power", "pow", T, element, lanes)}\
-</%def>
-
 <%def name="sound_for_doubles(name, given, T, element, lanes)">\
 % if element == "double" and lanes > 1:
 inline double ${name}_one_double(double x, double y) { return ${given}(x, y); }
@@ -170,22 +165,89 @@ inline ${T} ${name}_${T}(${T} x, ${T} y) { return ${given}(x, y); }
 ## What becomes of lanes that are far out, all at once: few vectors have one.
 <%def name="where_any(far, lanes)">if (${some_lane(far, lanes)})</%def>
 
+<%def name="near_rise(T, element, lanes)">\
+% if element == "float":
+// exp(x) - 1 for |x| < 0.35, for small x with all its digits. An own fit.
+inline ${T} near_rise_${T}(${T} x)
+{
+#pragma OPENCL FP_CONTRACT ON
+    const ${T} rest = ${polynomial("x", "0.499999981 0.166665432 0.0416672018 0.00836658034 0.00138825113", element)};
+    return x + x * x * rest;
+}
+% endif
+</%def>
+
 <%def name="rise(T, element, lanes)">\
 % if element == "float":
 <% U = T.replace("float", "uint") %>\
-// exp(x) = 2^n (1 + rise), for |x| < 2^20: the rise, for small x with all its digits, and n in the low bits of `turns`. An own fit.
+// exp(x) = 2^n (1 + rise), for |x| < 2^20: the rise, and n in the low bits of `turns`.
 inline ${T} rise_${T}(${T} x, ${U} *turns)
 {
 #pragma OPENCL FP_CONTRACT ON
     const ${T} shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f; // at 1.5 * 2^23 the last bit is worth 1
     const ${T} r = (x - n * 0.693359375f) - n * -2.12194440e-4f; // log(2) in two parts; the first product is exact
-    const ${T} rest = ${polynomial("r", "0.499999981 0.166665432 0.0416672018 0.00836658034 0.00138825113", element)};
     *turns = as_${U}(shifted);
-    return r + r * r * rest;
+    return near_rise_${T}(r);
 }
 
 // 2^n for -127 < n < 128.
 inline ${T} power_of_two_${T}(${U} turns) { return as_${T}((turns << 23) + 0x3f800000u); }
+% endif
+</%def>
+
+<%def name="power(T, element, lanes)">\
+% if element == "float":
+<% S, U = T.replace("float", "int"), T.replace("float", "uint") %>\
+// The number without its last 12 bits: products of two such are exact (Dekker, 1971), and so the products below lose nothing.
+inline ${T} upper_${T}(${T} x) { return as_${T}(as_${U}(x) & 0xfffff000u); }
+
+inline ${T} power_${T}(${T} x, ${T} y)
+{
+#pragma OPENCL FP_CONTRACT ON
+    // |x| = 2^n (1 + f), with 1 + f from sqrt(1 / 2) to sqrt(2).
+    const ${T} size = fabs(x);
+    ${U} bits = as_${U}(size);
+    ${S} far = as_${U}(x) - 0x00800000u >= 0x7f000000u; // no positive normal number
+    ${T} n = 0;
+    ${where_any("far", lanes)} {
+        const ${S} small = size < 0x1p-126f;
+        bits = small ? as_${U}(size * 0x1p23f) : bits;
+        n = small ? (${T})(-23) : n;
+    }
+    bits -= 0x3f3504f3u;
+    n += convert_${T}(as_${S}(bits) >> 23);
+    const ${T} f = as_${T}((bits & 0x007fffffu) + 0x3f3504f3u) - 1;
+    // Its logarithm is 2 s + 2/3 s^3 + ..., for s = f / (2 + f), in two parts as all that follows.
+    const ${T} inverse = 1 / (2 + f), s = f * inverse, s_high = upper_${T}(s), below = upper_${T}(2 + f);
+    const ${T} s_low = ((f - s_high * below) - s_high * (f - (below - 2))) * inverse, first = s_high * s_high, square = s * s;
+    const ${T} rest = square * square * (${polynomial("square", "0.6000002 0.42843276 0.34575024", element)}) + s_low * (s_high + s); // an own fit
+    const ${T} factor = upper_${T}(3 + first + rest), product = s_high * factor;
+    const ${T} product_low = s_low * factor + s * (rest - ((factor - 3) - first)), high = upper_${T}(product + product_low);
+    // To base 2: times 2 / (3 log 2).
+    const ${T} near = high * 0.961669922f, near_low = high * 0.000126772047f + (product_low - (high - product)) * 0.961796694f;
+    const ${T} log_high = upper_${T}(near + near_low + n), log_low = near_low - ((log_high - n) - near);
+    const ${T} y_high = upper_${T}(y), z_high = y_high * log_high, z_low = (y - y_high) * log_high + y * log_low, z = z_high + z_low;
+    // 2^z, as in exp.
+    const ${T} shifted = z + 12582912.0f, r = (z_high - (shifted - 12582912.0f)) + z_low;
+    ${T} result = as_${T}(as_${U}(1 + near_rise_${T}(r * 0.693147181f)) + (as_${U}(shifted) << 23));
+    far |= (fabs(z) <= 125.0f) == 0;
+    ${where_any("far", lanes)} { // denormals, overflow, numbers that are not finite or not positive
+        const ${S} endless = (size == 0) | (size == INFINITY) | (fabs(y) == INFINITY), rising = (size > 1) == (y > 0);
+        const ${S} over = endless | ((fabs(z) <= 160.0f) == 0);
+        const ${T} whole = rint(over ? ((endless ? rising : z > 0) ? (${T})(160) : (${T})(-160)) : z);
+        const ${T} part = over ? (${T})(0) : (z_high - whole) + z_low;
+        const ${S} turns = convert_${S}(whole), half_turns = turns >> 1;
+        ${T} other = (1 + near_rise_${T}(part * 0.693147181f)) * as_${T}((half_turns + 127) << 23) * as_${T}((turns - half_turns + 127) << 23);
+        const ${S} integral = rint(y) == y, odd = integral & ((convert_${S}(fabs(y) < 0x1p24f ? y : (${T})(0)) & 1) != 0);
+        other = ((as_${S}(x) < 0) & odd) ? -other : other;
+        other = (((x < 0) & (size < INFINITY) & (integral == 0)) | (x != x) | (y != y)) ? (${T})(NAN) : other;
+        other = ((y == 0) | (x == 1) | ((size == 1) & (fabs(y) == INFINITY))) ? (${T})(1) : other;
+        result = far ? other : result;
+    }
+    return result;
+}
+% else:
+${sound_for_doubles("power", "pow", T, element, lanes)}\
 % endif
 </%def>
 

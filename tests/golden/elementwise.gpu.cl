@@ -2,15 +2,21 @@
 #define get_float(p, i) ((p)[i])
 #define put_float(p, i, x) ((p)[i] = (x))
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
-// exp(x) = 2^n (1 + rise), for |x| < 2^20: the rise, for small x with all its digits, and n in the low bits of `turns`. An own fit.
+// exp(x) - 1 for |x| < 0.35, for small x with all its digits. An own fit.
+inline float near_rise_float(float x)
+{
+    #pragma OPENCL FP_CONTRACT ON
+    const float rest = ((((0.00138825113f) * x + 0.00836658034f) * x + 0.0416672018f) * x + 0.166665432f) * x + 0.499999981f;
+    return x + x * x * rest;
+}
+// exp(x) = 2^n (1 + rise), for |x| < 2^20: the rise, and n in the low bits of `turns`.
 inline float rise_float(float x, uint *turns)
 {
     #pragma OPENCL FP_CONTRACT ON
     const float shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f; // at 1.5 * 2^23 the last bit is worth 1
     const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f; // log(2) in two parts; the first product is exact
-    const float rest = ((((0.00138825113f) * r + 0.00836658034f) * r + 0.0416672018f) * r + 0.166665432f) * r + 0.499999981f;
     *turns = as_uint(shifted);
-    return r + r * r * rest;
+    return near_rise_float(r);
 }
 
 // 2^n for -127 < n < 128.

@@ -57,7 +57,7 @@ ULPS = {
     "log1p": 2,
     "log2": 3,
     "polygamma": 16,
-    "power": 16,
+    "power": 4,
     "radians": 2,
     "rcbrt": 5,
     "reciprocal": 2.5,
