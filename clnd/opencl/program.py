@@ -37,7 +37,7 @@ class Programs:
         self._device = device
         self._kernels: dict[Any, Kernel] = {}
         self.lock: Any = threading.RLock()
-        options = ["-cl-std=CL1.2"]
+        options = ["-cl-std=CL1.2", "-w"]  # -w: no warnings
         if device.traits.correctly_rounded:
             options.append("-cl-fp32-correctly-rounded-divide-sqrt")
         self._options = " ".join(options).encode()

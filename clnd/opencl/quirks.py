@@ -42,6 +42,7 @@ QUIRKS = (
     Quirk((POCL,), "tanh never comes to 1", "has one of its own", "templates/functions.cl.mako"),
     Quirk((POCL,), "reads 18,000 lines of declarations for every program", "sources declare what they call", "opencl/builtins.py"),
     Quirk((POCL,), "compiles a kernel twice where its binary is asked for", "keeps the source", "opencl/program.py"),
+    Quirk((POCL,), "counts its compiler's warnings in the terminal", "asks for none", "opencl/program.py"),
     Quirk((INTEL,), "makes vectors of work-items that are vectors already, slowly", "tells it by vec_type_hint", "opencl/source.py"),
     Quirk((MESA,), "ends all loops of a work-item after 65,535 rounds, silently", "bounds the rounds of launches", "engine/launch.py"),
     Quirk((MESA,), "compares widened ints with constants wrongly", "widens by shifts", "engine/code.py"),

@@ -153,6 +153,12 @@ def test_a_failed_build_shows_log_and_source(device, templates, cache):
     assert cache_entries() == []
 
 
+def test_warnings_of_the_compiler_stay_out_of_the_terminal(device, templates, cache, capfd):
+    (templates / "same.cl.mako").write_text("kernel void ${name}(global int* z) { z[0] = z[1] != z[1] | z[0] == z[0]; }")
+    device.kernel("same", "same")
+    assert capfd.readouterr().err == ""
+
+
 def test_a_template_without_this_kernel(device, templates, cache):
     (templates / "other.cl.mako").write_text("kernel void other(global float* z) { z[0] = 0; }")
     with pytest.raises(MXNetError, match=r"cannot build kernel wanted of other\.cl\.mako"):
