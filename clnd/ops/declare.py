@@ -517,14 +517,14 @@ class Reduction(Operator):
         self.finish, self.promote = finish, promote
         self._foldings: dict[Any, Folding] = {}
 
-    def __call__(self, data: Value, **attrs: Any) -> Value:
-        """Make a waiting value."""
+    def __call__(self, data: Value, *, ndmin: int = 0, **attrs: Any) -> Value:
+        """Make a waiting value, with `ndmin` (0 or 1) axes at least."""
         attrs = self.fill(attrs)
         axes = normalize_axes(self.name, attrs["axis"], data.ndim)
         wanted = attrs.get("dtype")
         result = self.result_dtype(data.dtype) if wanted is None else dtypes.as_dtype(wanted)
         one = [1 if i in axes else n for i, n in enumerate(data.shape)]
-        shape = tuple(one if attrs["keepdims"] else [n for i, n in enumerate(data.shape) if i not in axes])
+        shape = tuple(one if attrs["keepdims"] else [n for i, n in enumerate(data.shape) if i not in axes]) or (1,) * ndmin
         if data.size == 0 and 0 not in shape:
             if self.empty is None:
                 raise ShapeError(f"{self.name} of no elements (shape {data.shape}, axis {attrs['axis']}) has no value")

@@ -7,7 +7,7 @@ from typing import Any
 from clnd.engine import Value, dtypes
 from clnd.errors import MXNetError
 from clnd.ops import Operator, registry
-from clnd.ops.declare import converted, normalize_axes
+from clnd.ops.declare import Reduction, converted, normalize_axes
 
 from .declare import Convention, at_least_1d, convention
 
@@ -25,10 +25,11 @@ def excluded(name: str, axis: Any, ndim: int, exclude: Any) -> Any:
 @convention("sum", "prod", "nansum", "nanprod", "max", "min", "mean")
 def reduction(op: Operator) -> Convention:
     """`exclude`; the input's dtype; (1,) for a single number."""
+    least = {"ndmin": 1} if isinstance(op, Reduction) else {}
 
     def function(data: Value, *, axis: Any = None, keepdims: Any = False, exclude: Any = False) -> Any:
         axes = excluded(op.name, axis, data.ndim, exclude)
-        more = {"dtype": data.dtype} if "dtype" in op.attributes and data.dtype != dtypes.bool_ else {}
+        more = {"dtype": data.dtype, **least} if "dtype" in op.attributes and data.dtype != dtypes.bool_ else least
         value = op(data, axis=axes, keepdims=bool(keepdims), **more)
         if value.dtype != data.dtype and data.dtype != dtypes.bool_:
             value = converted(value, data.dtype)
