@@ -13,6 +13,7 @@
     folding = lambda folded: dict(kind="sum", names=folded, index=index, compute=compute, lanes=lanes, schedule=schedule, group=group)
     running = dict(index=index, lanes=lanes, schedule=schedule, group=group)
     x = load(storage, "data", "at")
+    keep = step == "normalized" and per == "element" and storage == compute # as in softmax.cl.mako, for rows that the first cache holds
     factor = "1" if not scaled else "scale[row]" if per == "row" else load(compute, "scale", "column")
     weighed = lambda value: value if factor == "1" else f"{value} * {factor}"
     head = load(storage, "head", "at")
@@ -91,6 +92,9 @@ ${rows.each_row(index, schedule, group, compute)}\
         const ${compute} mean = data_sum / size;
 <%call expr="rows.fold(**folding(['square_sum']))">\
                 const ${T} distance = ${x} - mean, square_sum_value = distance * distance;
+% if keep:
+                ${store(storage, "out", "at", "distance")};
+% endif
 </%call>\
         const ${compute} variance = square_sum / size;
 % endif
@@ -101,7 +105,7 @@ ${rows.each_row(index, schedule, group, compute)}\
             moments[rows + row] = variance;
         }
 <%call expr="rows.each_run(**running)">\
-                const ${T} normal = (${x} - mean) * inverse;
+                const ${T} normal = ${load(storage, "out", "at") if keep else f"({x} - mean)"} * inverse;
                 ${store(storage, "out", "at", f"{weighed('normal')} + " + ("shift[row]" if per == "row" else load(compute, "shift", "column")))};
 </%call>\
 % else:

@@ -1,8 +1,11 @@
-## softmax of rows, its logarithm, and what flows back through them. `keep`: does the result hold the powers until they are divided?
+## softmax of rows, its logarithm, and what flows back through them. `keep`: the result holds the powers (their logarithms) until the
+## row's sum is known. So they are computed once, and the result's memory comes to the cache meanwhile.
 <%namespace name="common" file="common.cl.mako"/>\
+<%namespace name="functions" file="functions.cl.mako"/>\
 <%namespace name="rows" file="rows.cl.mako"/>\
 <%
     T = common.module.vector(compute, lanes)
+    exp = f"exp_{T}"
     load = lambda name: f"get_{storage}({name}, at)" if lanes == 1 else f"load_{storage}({name} + at, count)"
     store = lambda value: f"put_{storage}(out, at, {value})" if lanes == 1 else f"store_{storage}(out + at, {value}, count)"
     given = ["data"] if step in ("softmax", "log_softmax") else ["head", "result"]
@@ -12,6 +15,7 @@
 %>\
 ${common.head({storage}, {compute}, fp64)}\
 ${common.memory({storage}, index, lanes)}\
+${functions.needed([(T, "", f"{exp}(")] if step != "softmax_back" else [], lanes)}\
 ${rows.functions(["max", "sum"] if given == ["data"] else ["sum"], compute, lanes, schedule, group)}\
 
 __kernel void ${name}(
@@ -31,9 +35,9 @@ ${rows.each_row(index, schedule, group, compute)}\
                 const ${T} largest_value = ${load("data")};
 </%call>\
 <%call expr="rows.fold(**folding('sum', 'total'))">\
-                const ${T} total_value = exp(${load("data")} - largest);
-% if step == "softmax" and keep:
-                ${store("total_value")};
+                const ${T} exponent = ${load("data")} - largest, total_value = ${exp}(exponent);
+% if keep:
+                ${store("total_value" if step == "softmax" else "exponent")};
 % endif
 </%call>\
 % if step == "softmax":
@@ -43,11 +47,11 @@ ${rows.each_row(index, schedule, group, compute)}\
 % endif
 <%call expr="rows.each_run(**running)">\
 % if step == "log_softmax":
-                ${store(load("data") + " - largest - logarithm")};
+                ${store(load("out") + " - logarithm" if keep else load("data") + " - largest - logarithm")};
 % elif keep:
                 ${store(load("out") + " * scale")};
 % else:
-                ${store(f"exp({load('data')} - largest) * scale")};
+                ${store(f"{exp}({load('data')} - largest) * scale")};
 % endif
 </%call>\
 % elif step == "softmax_back":
@@ -62,7 +66,7 @@ ${rows.each_row(index, schedule, group, compute)}\
                 const ${T} total_value = ${load("head")};
 </%call>\
 <%call expr="rows.each_run(**running)">\
-                ${store(f"{load('head')} - exp({load('result')}) * total")};
+                ${store(f"{load('head')} - {exp}({load('result')}) * total")};
 </%call>\
 % endif
     }
