@@ -13,6 +13,7 @@ from clnd.engine import Record, Value, state
 from clnd.errors import DTypeError, MXNetError, ShapeError
 from clnd.ops.declare import converted
 from clnd.ops.parts import Part, part_of
+from clnd.ops.shape import add_selected
 
 from .ndarray import Leaf, NDArray
 
@@ -312,23 +313,44 @@ def _walk(
     tape: list[Record], heads: Sequence[Value], head_grads: Sequence[Value], retain: bool, wanted: frozenset[Any] = frozenset()
 ) -> dict[Any, Any]:
     """Go through the tape backwards. Returns what arrives at the leaves, and at the records in `wanted`."""
-    arrived: dict[Any, Any] = {}
+    arrived: dict[Any, Any] = {}  # a `Slot` holds a sum in a buffer of its own
 
     def arrive(value: Value, dz: Any) -> None:
         place = _place(value)
-        arrived[place] = arrived[place] + dz if place in arrived else dz
+        arrived[place] = _sum(arrived[place]) + dz if place in arrived else dz
+
+    def arrive_selected(record: Record, dz: Value) -> None:
+        """Add up gradients of parts where they lie: a sum of arrays as large as the whole for each part would be quadratic."""
+        (whole,) = record.inputs
+        if not whole.traced:
+            return
+        place = _place(whole)
+        before = arrived.get(place)
+        if before is None:
+            ((_, first),) = record.op.gradients(record, dz)  # type: ignore[attr-defined]
+            arrived[place] = engine.Slot(first)
+            return
+        if type(before) is not engine.Slot:
+            before = arrived[place] = engine.Slot(engine.copied(before))
+        add_selected(before, record, dz)
 
     for head, head_grad in zip(heads, head_grads, strict=True):
         arrive(head, head_grad)
     while tape:
         record = tape.pop()
-        dz: Any = arrived.get(record) if record in wanted else arrived.pop(record, None)
-        if dz is not None:
+        dz = _sum(arrived.get(record) if record in wanted else arrived.pop(record, None))
+        if dz is not None and getattr(record.op, "selects", False) and not state.recording:
+            arrive_selected(record, dz)
+        elif dz is not None:
             for x, dx in record.op.gradients(record, dz):  # type: ignore[attr-defined]
                 arrive(x, dx)
         if not retain:
             _free(record)
-    return arrived
+    return {place: _sum(dz) for place, dz in arrived.items()}
+
+
+def _sum(arrived: Any) -> Any:
+    return arrived.value if type(arrived) is engine.Slot else arrived
 
 
 def _free(record: Record) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 import clnd as mx
 from clnd import autograd, nd
-from measures import Cube
+from measures import Cube, allocated
 
 
 def variable(values, **options):
@@ -313,6 +313,48 @@ def test_in_place_operators_while_recording():
         y += x
     y.backward()
     check(x.grad, [4 * 8 + 1])
+
+
+def test_gradients_of_parts_add_up_where_they_lie():
+    data = np.arange(24.0).reshape(6, 4)
+    x, weight, upstream = variable(data), variable(np.full((6, 4), 2.0)), nd.array(np.full((2, 4), 3.0))
+    parts = [np.s_[0:2], np.s_[1:5:2], np.s_[4::-4], np.s_[2:2], np.s_[3], np.s_[:, 1:3], np.s_[5:2:-2, 0]]
+    wanted = np.zeros((6, 4))
+    with autograd.record():
+        y = x * weight
+        whole = y * 5  # which comes between the parts
+        heads = [y[key] * (i + 1) for i, key in enumerate(parts[:4])] + [whole, y[1:][0:2][0:1]]
+        heads += [x[key] * (i + 5) for i, key in enumerate(parts[4:])] + [y[0:2]]
+    (within,) = autograd.grad(heads, [y], [None] * 9 + [upstream], retain_graph=True)
+    autograd.backward(heads, [None] * 9 + [upstream])
+    for i, key in enumerate(parts[:4]):
+        wanted[key] += i + 1
+    wanted += 5
+    wanted[1] += 1
+    wanted[0:2] += 3
+    check(within, wanted)
+    check(weight.grad, wanted * data)
+    wanted *= 2
+    for i, key in enumerate(parts[4:]):
+        wanted[key] += i + 5
+    check(x.grad, wanted)
+    check(upstream, np.full((2, 4), 3.0))
+
+
+def test_a_step_through_each_part_is_not_quadratic():
+    def bytes_allocated(steps):
+        x = nd.ones((steps, 256))
+        x.attach_grad()
+        with autograd.record():
+            h = x[0]
+            for i in range(1, steps):
+                h = x[i] * h
+        with allocated(x.context.device) as sizes:
+            h.backward()
+        check(x.grad, np.ones((steps, 256)))
+        return sum(sizes)
+
+    assert bytes_allocated(64) < 3 * bytes_allocated(32)
 
 
 def test_slices_of_what_has_a_gradient():

@@ -449,10 +449,17 @@ def _of_number(kind: type) -> np.dtype[Any]:
 
 
 class View(Operator):
-    """The same elements seen another way: no kernel. The declared function gives the `Step`."""
+    """The same elements seen another way: no kernel. The declared function gives the `Step`.
 
-    def __init__(self, function: Callable[..., Step], **options: Any) -> None:
+    Parameters
+    ----------
+    selects : bool
+        Are they some of the elements, so that the others' gradient is zero?
+    """
+
+    def __init__(self, function: Callable[..., Step], *, selects: bool = False, **options: Any) -> None:
         super().__init__(function, dear=False, **options)
+        self.selects = selects
 
     def __call__(self, data: Value, **attrs: Any) -> Value:
         """See `data` another way; copies only where strides cannot say it."""

@@ -85,7 +85,7 @@ def broadcast_to(data: Value, *, shape: Shape) -> Step:
     return stretch(data, tuple(shape))
 
 
-@view(grad=lambda dz, data_shape, begin, count, step: _window_back(dz, data_shape, begin, count, step))
+@view(selects=True, grad=lambda dz, data_shape, begin, count, step: _window_back(dz, data_shape, begin, count, step))
 def window(data: Value, *, begin: Shape, count: Shape, step: Shape) -> Step:
     """`count[i]` elements of axis i from `begin[i]` on, `step[i]` apart (which may be negative): what basic indexing selects."""
     return Step(layout.window, (begin, count, step))
@@ -143,6 +143,16 @@ def selected(value: Value, steps: Steps) -> Value:
         names = registry[name].attributes
         value = registry[name](value, **dict(zip(names, arguments, strict=True)))
     return value
+
+
+def add_selected(whole: engine.Slot, record: engine.Record, dz: Value) -> None:
+    """Add the gradient of what a record selects to the gradient of the whole, in its buffer, which nobody else refers to."""
+    steps = ((record.op.name, tuple(record.attrs[name] for name in ("begin", "count", "step"))),)
+    place = region(whole.value.layout, steps)
+    assert place is not None, "a window of a compact array is a region of it"
+    if prod(place.shape):
+        with engine.called("assign"):
+            engine.write_region(whole, place, selected(whole.value, steps) + dz)
 
 
 @launched(
