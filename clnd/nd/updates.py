@@ -66,7 +66,8 @@ def _update(name: str, rule: Rule, doc: str | None = None, like: str | None = No
         step = None if len(args) != count else _step(called, rule, args, kwargs, first, out)
         if step is not None:
             _take(called, [step])
-            again[id(out)] = _Again(rule, first, step, kwargs, weakref.ref(out, partial(_forget, again, id(out))))
+            gone = weakref.ref(out, partial(again.pop, id(out)))  # the reference is given too: what `pop` gives if there is nothing
+            again[id(out)] = _Again(rule, first, step, kwargs, gone)
             return out
         given = _bound(called, arrays, attributes, args, kwargs)
         handles = [given.pop(array) for array in arrays]
@@ -262,10 +263,6 @@ class _Again:
         for i in self._states:
             handles[i]._own.record = None
         return True
-
-
-def _forget(again: dict[int, _Again], key: int, out: weakref.ref[NDArray]) -> None:
-    again.pop(key, None)
 
 
 def _step(name: str, rule: Rule, handles: Sequence[Any], attrs: dict[str, Any], like: str, out: Any) -> _Step | None:
