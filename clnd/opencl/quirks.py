@@ -44,6 +44,7 @@ QUIRKS = (
     Quirk((POCL,), "compiles a kernel twice where its binary is asked for", "keeps the source", "opencl/program.py"),
     Quirk((POCL,), "counts its compiler's warnings in the terminal", "asks for none", "opencl/program.py"),
     Quirk((INTEL,), "makes vectors of work-items that are vectors already, slowly", "tells it by vec_type_hint", "opencl/source.py"),
+    Quirk((INTEL,), "keeps five times as much memory of what it compiled as of what it loaded", "loads it again", "opencl/program.py"),
     Quirk((MESA,), "ends all loops of a work-item after 65,535 rounds, silently", "bounds the rounds of launches", "engine/launch.py"),
     Quirk((MESA,), "compares widened ints with constants wrongly", "widens by shifts", "engine/code.py"),
     Quirk((MESA,), "has neither doubles nor denormals", "refuses float64; accuracy is stated without denormals", "opencl/traits.py"),

@@ -28,6 +28,13 @@ def test_parameters_that_are_equal_as_keys_are_different_kernels(device, templat
     assert counted() == (3, 3, 0)
 
 
+def test_what_intel_compiled_is_loaded_again(device, templates, cache, counted):
+    kernel = device.kernel("scale", "scale", addend="0")
+    loaded = kernel.program.get_info(cl.program_info.SOURCE) == ""
+    assert loaded == (device.cl.platform.name == "Intel(R) OpenCL")
+    assert counted() == (1, 1, 0)
+
+
 def test_the_order_of_parameters_does_not_matter(device, templates, cache, counted):
     (templates / "two.cl.mako").write_text("kernel void ${name}(global float* z) { z[0] = ${x} + ${y}; }")
     assert device.kernel("two", "two", x=1, y=2) is device.kernel("two", "two", y=2, x=1)
