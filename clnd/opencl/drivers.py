@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import hashlib
 import os
 import shutil
@@ -14,11 +15,16 @@ from pathlib import Path
 
 import platformdirs
 
+from clnd.errors import DeviceError
 from clnd.opencl.cache import folder_for
 from clnd.opencl.files import write_whole
 
 USER_VARIABLES = ("OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH", "OCL_ICD_FILENAMES")
 _MARK = "clnd-vendors"
+# Platforms whose compilers end the process where there is no room for what they keep, and the variables that name them the folder for it.
+_KEEPERS = {"Portable Computing Language": "POCL_CACHE_DIR", "rusticl": "MESA_SHADER_CACHE_DIR"}
+_MESA_KEEPS_NONE = "MESA_SHADER_CACHE_DISABLE"
+_ROOM = 1 << 20  # bytes; what they write for one kernel is less than a quarter of it
 
 
 def pypi_runtimes() -> list[Path]:
@@ -80,16 +86,48 @@ def prepare() -> None:
     """Do what must come before the first OpenCL call."""
     make_visible()
     try:
-        folder = Path(platformdirs.user_cache_dir("pytools", "pytools"))
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        _try_room(Path(platformdirs.user_cache_dir("pytools", "pytools")))
     except OSError:
-        # In such a home pyopencl cannot make a kernel, unless told to do without its cache, and PoCL lists no device.
+        # In such a home pyopencl cannot make a kernel, unless told to do without its cache, PoCL lists no device, and Mesa
+        # ends the process.
         import pyopencl as cl
 
         cl._PYOPENCL_NO_CACHE = True
+        os.environ[_MESA_KEEPS_NONE] = "true"
         if "POCL_CACHE_DIR" not in os.environ:
             os.environ["POCL_CACHE_DIR"] = str(_temporary_folder("clnd-pocl-"))
+
+
+def no_room(platform: str) -> str | None:
+    """Say why a platform's compiler must not be called now: it would end the process. None where it has all that it needs.
+
+    Examples
+    --------
+    >>> no_room("a driver that keeps nothing") is None
+    True
+    """
+    variable = _KEEPERS.get(platform)
+    if variable is None or (platform == "rusticl" and _MESA_KEEPS_NONE in os.environ):
+        return None
+    folder = Path(os.environ.get(variable) or platformdirs.user_cache_dir())
+    try:
+        _try_room(folder)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return (
+                f"{platform} keeps what it compiles in {folder}, where it finds no room ({error.strerror}), and would end the process. "
+                f"Make room there, or have {variable} name another folder before the process starts"
+            )
+    return None
+
+
+def _try_room(folder: Path) -> None:
+    """Write as much as a compiler may, since a quota shows in no account of free space; an OSError where that is not possible."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        left = _ROOM
+        while left:
+            left -= file.write(bytes(left))
 
 
 def make_visible() -> None:
@@ -127,8 +165,17 @@ def _folder(icds: dict[str, str]) -> Path:
 
 
 def _temporary_folder(prefix: str) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    """Make a folder for this process, in the machine's memory if the disk is full."""
+    for place in (None, "/dev/shm"):
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            _try_room(folder)
+            break
+        except OSError as error:
+            failed = error
+    else:
+        raise DeviceError(f"OpenCL drivers need a folder that they can write to, and there is none: {failed}. TMPDIR can name one")
     return folder
 
 

@@ -13,6 +13,7 @@ from clnd.errors import MXNetError
 from clnd.opencl import builtins, cache
 from clnd.opencl.cache import Entry
 from clnd.opencl.counters import counters
+from clnd.opencl.drivers import no_room
 from clnd.opencl.host import processor
 from clnd.opencl.kernel import Kernel
 from clnd.opencl.source import dump, render, template_text
@@ -87,6 +88,8 @@ class Programs:
         return kernel
 
     def _make(self, template: str, name: str, parameters: dict[str, Any]) -> Kernel:
+        if reason := no_room(self._device.cl.platform.name):
+            raise MXNetError(f"{self._device}: kernel {name} of {template}.cl.mako cannot be compiled: {reason}")
         folder = os.environ.get("CLND_DUMP")
         if folder:
             dump(folder, name, render(template, name, parameters))

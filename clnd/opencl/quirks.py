@@ -43,6 +43,7 @@ QUIRKS = (
     Quirk((POCL,), "reads 18,000 lines of declarations for every program", "sources declare what they call", "opencl/builtins.py"),
     Quirk((POCL,), "compiles a kernel twice where its binary is asked for", "keeps the source", "opencl/program.py"),
     Quirk((POCL,), "counts its compiler's warnings in the terminal", "asks for none", "opencl/program.py"),
+    Quirk((POCL, MESA), "end the process where the disk is full that they keep things on", "looks for room first", "opencl/drivers.py"),
     Quirk((INTEL,), "makes vectors of work-items that are vectors already, slowly", "tells it by vec_type_hint", "opencl/source.py"),
     Quirk((INTEL,), "keeps five times as much memory of what it compiled as of what it loaded", "loads it again", "opencl/program.py"),
     Quirk((MESA,), "ends all loops of a work-item after 65,535 rounds, silently", "bounds the rounds of launches", "engine/launch.py"),
