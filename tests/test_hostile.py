@@ -71,6 +71,12 @@ def test_products_of_sizes_that_overflow(shape):
     assert nd.zeros((0, 1 << 50)).sum().asscalar() == 0
 
 
+@pytest.mark.parametrize("depth", [-1, -(1 << 40)])
+def test_there_is_no_axis_of_less_than_nothing(depth):
+    with pytest.raises(mx.MXNetError, match=f"one_hot: depth must be 0 or more, but is {depth}"):
+        nd.one_hot(nd.array([0, 1]), depth=depth)
+
+
 def test_there_are_no_more_axes_than_arrays_can_have():
     x = nd.ones((1,) * 32)
     for work in (

@@ -176,6 +176,8 @@ def attempt(call: Call, name: str, value: Any, finish: bool = True) -> str | Non
             for x in results if isinstance(results, (list, tuple)) else [results]:
                 if isinstance(x, nd.NDArray):
                     x.wait_to_read()
+                    if min(x.shape, default=0) < 0:
+                        return f"the shape {x.shape}"
             nd.waitall()
     except Reached:
         pass

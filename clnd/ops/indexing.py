@@ -207,6 +207,8 @@ def one_hot(indices: Value, *, depth: int, on_value: float = 1.0, off_value: flo
     array([[0., 1.],
            [1., 0.]], dtype=float32)
     """
+    if depth < 0:
+        raise ShapeError(f"one_hot: depth must be 0 or more, but is {depth}")
     found = dtypes.as_dtype(dtype)
     whole = converted(indices, dtypes.int64)
     here = registry["equal"](registry["expand_dims"](whole, axis=indices.ndim), along(0, 1, depth, indices.device))

@@ -428,6 +428,7 @@ def LRN(data: Value, *, alpha: float = 1e-4, beta: float = 0.75, knorm: float = 
         raise ShapeError(f"LRN: nsize must be an odd number, but is {nsize}")
     x, (batch, channels, *size) = _wide("LRN", data), data.shape
     images = registry["reshape"](registry["square"](x), shape=(batch, channels, prod(size)))
-    around = geometry("LRN", images.shape[1:], (nsize, 1), (), (), (nsize // 2, 0))
+    reach = min(nsize // 2, channels)  # beyond there are none, and it takes time to find that out
+    around = geometry("LRN", images.shape[1:], (2 * reach + 1, 1), (), (), (reach, 0))
     sums = registry["reshape"](registry["pooled_sum"](images, shape=around), shape=data.shape)
     return converted(x * registry["power"](knorm + alpha / nsize * sums, -beta), data.dtype)

@@ -366,6 +366,12 @@ def test_wrong_calls_are_refused(name, shapes, attributes, says):
     assert says in str(caught.value)
 
 
+def test_a_window_of_more_channels_than_there_are_takes_no_longer():
+    x = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)
+    found = nd.LRN(nd.array(x), nsize=2**31 - 1, alpha=2**31 - 1, knorm=1)
+    np.testing.assert_allclose(found.asnumpy(), x * (1 + (x * x).sum(axis=1, keepdims=True)) ** -0.75, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["Pooling", "L2Normalization", "LeakyReLU"])
 def test_integers_are_refused(name):
     with pytest.raises(mx.MXNetError, match="int32"):
