@@ -149,13 +149,14 @@ class Device:
 
     def renew_queue(self) -> None:
         """Go on in a queue that times its launches or does not, as `timed` says, if there is a queue."""
-        with self.lock:
-            if self._open is not None:
-                self.finish()
-                self._open = self._open[0], self._queue(self._open[0])
-                self._marker = None
-                self._writes.clear()
-                self.programs.use(self._open[1])
+        if self._open is None:
+            return
+        with self.programs.lock, self.lock:  # in the order in which a build takes them
+            self.finish()
+            self._open = self._open[0], self._queue(self._open[0])
+            self._marker = None
+            self._writes.clear()
+            self.programs.use(self._open[1])
 
     def allocate(self, nbytes: int) -> Buffer:
         """Give a buffer of `nbytes` bytes, at least one, with any content.

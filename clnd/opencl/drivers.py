@@ -18,6 +18,7 @@ import platformdirs
 from clnd.errors import DeviceError
 from clnd.opencl.cache import folder_for
 from clnd.opencl.files import write_whole
+from clnd.opencl.host import available_memory
 
 USER_VARIABLES = ("OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH", "OCL_ICD_FILENAMES")
 _MARK = "clnd-vendors"
@@ -25,6 +26,8 @@ _MARK = "clnd-vendors"
 _KEEPERS = {"Portable Computing Language": "POCL_CACHE_DIR", "rusticl": "MESA_SHADER_CACHE_DIR"}
 _MESA_KEEPS_NONE = "MESA_SHADER_CACHE_DISABLE"
 _ROOM = 1 << 20  # bytes; what they write for one kernel is less than a quarter of it
+_FIRST, _LATER = 160 << 20, 1 << 24  # bytes of the host's memory that compilers were seen to take for their first kernel, and for others
+_loaded: set[str] = set()  # platforms whose compilers have compiled
 
 
 def pypi_runtimes() -> list[Path]:
@@ -118,6 +121,15 @@ def no_room(platform: str) -> str | None:
                 f"{platform} keeps what it compiles in {folder}, where it finds no room ({error.strerror}), and would end the process. "
                 f"Make room there, or have {variable} name another folder before the process starts"
             )
+    return None
+
+
+def no_memory(platform: str) -> str | None:
+    """Say why a platform's compiler must not be called now: the system might end the process. None where there is enough for it."""
+    needed, left = _LATER if platform in _loaded else _FIRST, available_memory()
+    if left < needed:
+        return f"{platform}'s compiler takes up to {needed:,} bytes of the host's memory, and {left:,} are left"
+    _loaded.add(platform)
     return None
 
 

@@ -50,7 +50,8 @@ def _group_available() -> list[int]:
             limit, used = limit_file.read_text().strip(), int(used_file.read_text())
             if limit == "max" or int(limit) >= 1 << 60:
                 continue
-            cached = next((int(line.split()[1]) for line in stat_file.read_text().splitlines() if "inactive_file " in line), 0)
+            # Version 1 says last what the groups below have, too, and counts it as used; version 2 does so everywhere.
+            *_, cached = 0, *(int(line.split()[1]) for line in stat_file.read_text().splitlines() if "inactive_file " in line)
         except (OSError, ValueError):
             continue
         left.append(max(0, int(limit) - used + cached))

@@ -13,7 +13,7 @@ from clnd.errors import MXNetError
 from clnd.opencl import builtins, cache
 from clnd.opencl.cache import Entry
 from clnd.opencl.counters import counters
-from clnd.opencl.drivers import no_room
+from clnd.opencl.drivers import no_memory, no_room
 from clnd.opencl.host import processor
 from clnd.opencl.kernel import Kernel
 from clnd.opencl.source import dump, render, template_text
@@ -89,7 +89,7 @@ class Programs:
 
     def _make(self, template: str, name: str, parameters: dict[str, Any]) -> Kernel:
         if reason := no_room(self._device.cl.platform.name):
-            raise MXNetError(f"{self._device}: kernel {name} of {template}.cl.mako cannot be compiled: {reason}")
+            raise MXNetError(f"{self._device}: kernel {name} of {template}.cl.mako cannot be built: {reason}")
         folder = os.environ.get("CLND_DUMP")
         if folder:
             dump(folder, name, render(template, name, parameters))
@@ -153,6 +153,11 @@ class Programs:
     def _build(self, template: str, name: str, parameters: Mapping[str, Any]) -> Kernel:
         import pyopencl as cl
 
+        platform = self._device.cl.platform.name
+        if no_memory(platform):
+            self._device.memory.make_room()
+            if reason := no_memory(platform):
+                raise MXNetError(f"{self._device}: no memory to build kernel {name} of {template}.cl.mako: {reason}. Drop arrays")
         source = render(template, name, parameters)
         counters.compilations += 1
         if self._keeps_source:

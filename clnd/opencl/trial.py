@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from clnd.opencl import cache
-from clnd.opencl.drivers import no_room, prepare
+from clnd.opencl.drivers import no_memory, no_room, prepare
 from clnd.opencl.files import lock
 from clnd.opencl.host import processor
 from clnd.opencl.kernel import despite_cache
@@ -48,8 +48,8 @@ def reason_unusable(device: cl.Device) -> str | None:
     key = trial_key(device)
     kept = _read(key)
     if kept is None:
-        if full := no_room(device.platform.name):
-            return full  # not for longer than that is so
+        if short := no_room(device.platform.name) or no_memory(device.platform.name):
+            return short  # not for longer than that is so
         with _marker(key) as abandoned:
             kept = _read(key)  # another process may have been at it a moment ago
             if kept is None:

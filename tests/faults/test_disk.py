@@ -32,7 +32,7 @@ try:
     assert refused is None
 except mx.MXNetError as error:
     assert str(error).startswith("tanh, called at <string>:"), error
-    assert str(error).endswith(f"cannot be compiled: {refused}"), error
+    assert str(error).endswith(f"cannot be built: {refused}"), error
 assert not cache.keep("programs", "a.bin", bytes(1000))
 try:
     nd.save(saved, long)

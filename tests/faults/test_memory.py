@@ -9,8 +9,8 @@ import pytest
 
 import clnd as mx
 from clnd import autograd, engine, nd
-from clnd.opencl import memory
-from measures import alive, rounds
+from clnd.opencl import drivers, memory
+from measures import alive, forget_kernels, rounds
 
 pytestmark = pytest.mark.usefixtures("lazily")
 
@@ -180,6 +180,42 @@ def test_a_program_that_would_take_40_gib_gets_an_error_and_lives(run, limit):
         return
     done = run(MACHINE.replace("sys.argv", str(["CLND_MEMORY_LIMIT"] if limit else [])), CLND_MEMORY_LIMIT=limit)
     assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr[-2000:]
+
+
+def test_in_a_build(monkeypatch):
+    """A compiler that finds no memory would end the process. Free blocks are handed back first; kernels that are there go on."""
+    x, y = nd.array([1, 2, 3]) * 2, nd.array([1, 2, 3])
+    x.wait_to_read()
+    programs, left = x.context.device.programs, [0]
+    with monkeypatch.context() as short:
+        forget_kernels(short)
+        short.setattr(programs, "_kernels", {})
+        short.setenv("CLND_CACHE", "")
+        short.setattr(drivers, "available_memory", lambda: left.pop() if left else 1 << 40)
+        assert nd.tanh(x).asnumpy().shape == (3,)
+        assert left == [], "nobody asked"
+        programs._kernels.clear()
+        forget_kernels(short)
+        short.setattr(drivers, "available_memory", lambda: 12345)
+        with pytest.raises(
+            mx.MXNetError, match=r"no memory to build kernel tanh__float32_1d of .*'s memory, and 12,345 are left"
+        ) as caught:
+            nd.tanh(x).wait_to_read()
+        assert str(caught.value).startswith(f"tanh, called at {__file__}:")
+        del caught
+    assert (y * 2).asnumpy().tolist() == x.asnumpy().tolist() == [2, 4, 6]
+    np.testing.assert_allclose(nd.tanh(x).asnumpy(), np.tanh([2, 4, 6]), rtol=1e-6)
+
+
+def test_a_compilers_first_kernel_takes_more_than_others(monkeypatch):
+    monkeypatch.setattr(drivers, "_loaded", set())
+    monkeypatch.setattr(drivers, "available_memory", lambda: 50 * MIB)
+    assert "takes up to 167,772,160 bytes" in drivers.no_memory("some platform")
+    monkeypatch.setattr(drivers, "available_memory", lambda: 200 * MIB)
+    assert drivers.no_memory("some platform") is None
+    monkeypatch.setattr(drivers, "available_memory", lambda: 50 * MIB)
+    assert drivers.no_memory("some platform") is None
+    assert drivers.no_memory("another") is not None
 
 
 def resident():

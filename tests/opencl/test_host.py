@@ -13,6 +13,15 @@ def test_available_memory_is_what_the_control_group_leaves(tmp_path, monkeypatch
     assert host.available_memory() == 7_000
 
 
+def test_what_groups_below_keep_of_files_counts_too(tmp_path, monkeypatch):
+    """As version 1 tells it."""
+    files = group(tmp_path, 10_000, 4_000, 0)
+    with open(tmp_path / "stat", "a") as stat:
+        stat.write("total_cache 3000\ntotal_inactive_file 2000\ntotal_active_file 1000\n")
+    monkeypatch.setattr(host, "_group_files", lambda: files)
+    assert host.available_memory() == 8_000
+
+
 def test_a_control_group_without_a_limit_leaves_the_machines(tmp_path, monkeypatch):
     monkeypatch.setattr(host, "_machine_available", lambda: 123_456)
     monkeypatch.setattr(host, "_group_files", lambda: group(tmp_path, "max", 4_000, 0))
