@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import clnd as mx
 import training
 from clnd import MXNetError, autograd, context, engine, nd
 from clnd.opencl import Device
+from clnd.opencl.builtins import READS_THEM_ALL
 from measures import other_driver
 
 pytestmark = pytest.mark.portability
@@ -112,3 +114,33 @@ def test_one_goes_on_where_the_other_fails(other, monkeypatch):
             here.as_in_context(other).wait_to_read()
         np.testing.assert_array_equal(there.as_in_context(mx.cpu(0)).asnumpy(), [1, 2])
     np.testing.assert_array_equal(waiting.asnumpy(), [2, 4])
+
+
+TWICE = """
+import sys
+sys.path.insert(0, {folder!r})
+import pytest, test_devices
+import clnd as mx
+from clnd.opencl import cpu_devices
+
+first, second = cpu_devices()
+assert first.cl != second.cl and first.cl.platform == second.cl.platform
+other = mx.cpu(1)
+assert other.device is second
+test_devices.test_arrays_live_on_both_and_are_copied(other)
+test_devices.test_gradients_flow_from_one_to_the_other_and_back(other)
+test_devices.test_training_on_both_is_training_on_one(other)
+test_devices.test_one_goes_on_where_the_other_fails(other, pytest.MonkeyPatch())
+print("done")
+"""
+
+
+def test_a_driver_with_two_devices(run):
+    """PoCL can be told to have several."""
+    device = mx.cpu(0).device.cl
+    if device.platform.name != READS_THEM_ALL:
+        return
+    name = device.name.split("-")[0]
+    code = TWICE.format(folder=str(Path(__file__).parent))
+    done = run(code, POCL_DEVICES=f"{name} {name}", CLND_DEVICES=device.driver_version.strip(), CLND_AS_GPU=None)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
