@@ -132,11 +132,11 @@ class Kernel:
         """Launch once more, where that may help.
 
         Some drivers allocate at the first use, so that memory may be short. Some refuse groups of a size that they say they take: where
-        work-items do not work together, the driver chooses the size from now on.
+        work-items do not work together, groups are halved until one is taken, and stay so.
         """
         import pyopencl as cl
 
-        launch = self.cl
+        launch, group, asked = self.cl, self.group, local_size
         if is_shortage(error):
             self.device.memory.make_room()
             try:
@@ -146,16 +146,17 @@ class Kernel:
         advice = ""
         if local_size is not None and error.code in (cl.status_code.INVALID_WORK_GROUP_SIZE, cl.status_code.OUT_OF_RESOURCES):
             advice = "; CLND_TRAITS=max_group=64 makes do with smaller groups"
-            if not self.parameters.get("group"):
+            while not self.parameters.get("group") and self.arguments is not None and (items := prod(local_size)) > 1:
+                self.group = items // 2
+                self.__class__ = _class_for(self.arguments, True)
+                _, local_size = self.fitted(global_size, local_size)
+                assert local_size is not None
                 try:
-                    event = launch(self.queue, global_size, None, *args)
-                    self.cl = lambda queue, global_size, local_size, *args: launch(queue, global_size, None, *args)
-                    return event
+                    return launch(self.queue, global_size, local_size, *args)
                 except cl.Error as again:
                     error = again
-        raise MXNetError(
-            f"{self.device}: launching kernel {self.name} over {global_size} in groups of {local_size}: {error}{advice}"
-        ) from error
+            self.group = group
+        raise MXNetError(f"{self.device}: launching kernel {self.name} over {global_size} in groups of {asked}: {error}{advice}") from error
 
 
 class Bound:

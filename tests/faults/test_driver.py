@@ -7,6 +7,7 @@ import pytest
 
 import clnd as mx
 from clnd import autograd, engine, nd
+from clnd.opencl.kernel import Bound
 from measures import alive, forget_kernels
 
 pytestmark = pytest.mark.usefixtures("lazily")
@@ -109,8 +110,8 @@ def test_a_launch_that_is_refused_names_operator_and_line_and_is_tried_again(dri
     assert y.asnumpy().tolist() == [4, 16, 36]
 
 
-def test_a_group_that_a_driver_takes_back_is_left_to_the_driver(x, driver, monkeypatch):
-    """Where work-items do not work together; else the error says what to do."""
+def test_groups_that_a_driver_takes_back_are_halved(x, driver, monkeypatch):
+    """Where work-items do not work together, for launches that are done again, too; else the error says what to do."""
     device, refused = x.context.device, []
     forget_kernels(monkeypatch)
     monkeypatch.setattr(device.programs, "_kernels", {})
@@ -118,7 +119,7 @@ def test_a_group_that_a_driver_takes_back_is_left_to_the_driver(x, driver, monke
     launch = kernel.cl
 
     def refuses(queue, global_size, local_size, *args):
-        if local_size is not None:
+        if local_size > (4,):
             refused.append(local_size)
             raise driver.error("INVALID_WORK_GROUP_SIZE", "clEnqueueNDRangeKernel")
         return launch(queue, global_size, local_size, *args)
@@ -130,8 +131,9 @@ def test_a_group_that_a_driver_takes_back_is_left_to_the_driver(x, driver, monke
         found = np.empty(3, np.float32)
         device.read(out, 0, found)
         assert found.tolist() == [4, 16, 36]
-    assert refused == [(16,)]
-    monkeypatch.setattr(kernel, "cl", refuses)
+    assert refused == [(16,), (8,)]
+    assert Bound(kernel, (64,), (16,), (12, 0, 12, x.value.offset, 3))._local_size == (4,)
+    monkeypatch.setattr(kernel, "group", 16)
     monkeypatch.setattr(kernel, "parameters", {**kernel.parameters, "group": 16})
     with pytest.raises(mx.MXNetError, match=r"INVALID_WORK_GROUP_SIZE.*CLND_TRAITS=max_group=64"):
         kernel((64,), (16,), out, 0, x.value.buffer, x.value.offset, 3)
