@@ -1,11 +1,14 @@
 """What the account of memory says holds it."""
 
+import threading
+
 import numpy as np
 import pytest
 
 import clnd as mx
 from clnd import autograd, engine, nd
 from clnd.account import holdings
+from measures import at_once
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +108,23 @@ def test_a_failure_says_what_holds_the_memory(monkeypatch):
     monkeypatch.setattr(type(pool), "limit", property(lambda self: self.held))
     with pytest.raises(mx.MXNetError, match=r"no memory for an array of"):
         nd.array(np.ones((3000, 1111), "float32")).wait_to_read()
+
+
+def test_other_threads_build_tuples_while_somebody_looks_what_holds_memory(threads_take_turns_often):
+    """They would find theirs in the hands of whoever looks through all objects."""
+    x = mx.nd.array([1, 2, 3])
+    x.wait_to_read()
+    looked = threading.Event()
+
+    def work(number, barrier):
+        if number:
+            while not looked.is_set():
+                tuple(i for i in range(20))
+            return
+        try:
+            for _ in range(20):
+                assert sum(row.buffers for row in holdings(x.context.device)) > 0
+        finally:
+            looked.set()
+
+    at_once(work, threads=4)

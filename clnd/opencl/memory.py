@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import re
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -119,9 +118,19 @@ def lose(device: Device, why: str, which: Callable[[Buffer], bool]) -> None:
         self._give_back(vars(Buffer)["cl"].__get__(self))
 
     kind = type("Lost", (Buffer,), {"__slots__": (), "cl": property(lost), "__del__": __del__})
-    for x in gc.get_objects():
-        if type(x) is Buffer and x.device is device and which(x):
+    for x in _buffers(device):
+        if type(x) is Buffer and which(x):
             x.__class__ = kind
+
+
+def _buffers(device: Device) -> list[Buffer]:
+    """All buffers of a device that are used.
+
+    Among all objects, which the collector would list too, are those that other threads are building, and they cannot finish a tuple that
+    somebody else holds. What refers to a class is its instances, and hardly a tuple.
+    """
+    found = gc.get_referrers(Buffer, *Buffer.__subclasses__())
+    return [x for x in found if isinstance(x, Buffer) and x.device is device]
 
 
 class Mapping:
@@ -169,11 +178,10 @@ def holdings(device: Device) -> list[Holding]:
     True
     """
     found: dict[tuple[str, str], list[int]] = {}
-    for x in gc.get_objects():
-        if isinstance(x, Buffer) and x.device is device:
-            call = x.maker
-            key = ("unknown", "") if call is None else (call.name, describe_site(call.site))
-            found.setdefault(key, []).append(x.size)
+    for x in _buffers(device):
+        call = x.maker
+        key = ("unknown", "") if call is None else (call.name, describe_site(call.site))
+        found.setdefault(key, []).append(x.size)
     rows = [Holding(*key, len(sizes), sum(sizes)) for key, sizes in found.items()]
     return sorted(rows, key=lambda row: -row.nbytes)
 
@@ -337,9 +345,7 @@ class MemoryPool:
         left = f", the host has {self._left_on_host():,} bytes left" if self._host else ""
         text = (
             f"{self._device}: no memory for an array of {nbytes:,} bytes: {self.used:,} bytes of {self.limit:,} are used, "
-            f"by {self.live} buffers{left}. Drop arrays, or work on smaller pieces. "
+            f"by {self.live} buffers{left}. Drop arrays, or work on smaller pieces. Most is held by (mx.memory_summary() tells all):"
         )
-        if threading.active_count() > 1:  # the collector would show tuples that other threads are building, who then cannot finish them
-            return text + "mx.memory_summary() tells what holds it"
         lines = [f"{row.nbytes:16,} bytes in {row.buffers:,} for {row.made_for}" for row in holdings(self._device)[:_LARGEST]]
-        return "\n".join([text + "Most is held by (mx.memory_summary() tells all):", *lines])
+        return "\n".join([text, *lines])
