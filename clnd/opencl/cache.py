@@ -210,7 +210,7 @@ def why_not() -> str | None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             trial = folder / f"writable-{os.getpid()}"
-            write_whole(trial, b"", 0o600)
+            write_whole(trial, bytes(4096), 0o600)  # a full disk takes names still
             trial.unlink()
         except OSError as error:
             problem = str(error)

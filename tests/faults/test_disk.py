@@ -34,6 +34,7 @@ except mx.MXNetError as error:
     assert str(error).startswith("tanh, called at <string>:"), error
     assert str(error).endswith(f"cannot be built: {refused}"), error
 assert not cache.keep("programs", "a.bin", bytes(1000))
+assert cache.why_not()
 try:
     nd.save(saved, long)
     sys.exit("saved")
@@ -44,7 +45,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, most)
 assert x.asnumpy().tolist() == nd.load(saved)[0].asnumpy().tolist() == [2, 4, 6]
 assert cache.read("programs", "a.bin") == b"before"
 assert list(saved.parent.iterdir()) == [saved]
-assert drivers.no_room(platform) is None
+assert drivers.no_room(platform) is cache.why_not() is None
 np.testing.assert_allclose(nd.tanh(x).asnumpy(), np.tanh([2, 4, 6]), rtol=1e-6)
 cache.forget("programs", "a.bin")
 print("POCL_CACHE_DIR" in str(refused))
