@@ -80,7 +80,7 @@ ${common.each_place(4, index, schedule)}\
             if (at_z >= 0 && at_z < size_z && at_y >= 0 && at_y < size_y) {
                 const ${index} shift = offset_x * dilate_x - pad_x;
                 __global const ${storage} *line = data + data_start + ((k0 * size_z + at_z) * size_y + at_y) * size_x;
-                const ${index} from = max(left, steps_to(-shift, stride_x)), to = min(right, steps_to(size_x - shift, stride_x));
+                const ${index} from = max(left, steps_to(-shift, stride_x)), to = max(from, min(right, steps_to(size_x - shift, stride_x)));
 % if schedule == "gpu":
                 const ${index} i = left;
                 if (from < to) folded = ${joined("folded", "line[i * stride_x + shift]")};

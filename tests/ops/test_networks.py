@@ -7,8 +7,10 @@ import pytest
 
 import clnd as mx
 from clnd import autograd, engine, nd
+from clnd.opencl import Device
 from clnd.opencl.counters import counters
-from clnd.ops import convolution, direct, winograd
+from clnd.ops import convolution, direct, windows, winograd
+from clnd.ops.declare import registry
 from measures import CONTEXTS, counted, fill_with_nan
 from ops.cases_networks import along
 
@@ -364,6 +366,26 @@ def test_wrong_calls_are_refused(name, shapes, attributes, says):
         getattr(nd, name)(*(nd.ones(shape) for shape in shapes), **attributes)
     assert name in str(caught.value)
     assert says in str(caught.value)
+
+
+def test_windows_that_reach_far_beyond_an_image_write_nothing_beyond_their_result(monkeypatch):
+    """At some offsets no place sees the image. What follows the elements of all arrays is -1 as an integer, NaN as a float."""
+    allocate = Device.allocate
+
+    def full(device, size):
+        buffer = allocate(device, size)
+        device.write(buffer, 0, np.full(buffer.cl.size // 4, -1, np.int32))
+        return buffer
+
+    monkeypatch.setattr(Device, "allocate", full)
+    data = nd.array([[1, 3, 2], [1, 1, 0]]).value
+    shape = windows.geometry("Pooling", (3,), (9,), (), (), (4,))
+    picks = registry["pooled_first"](data, registry["pooled_max"](data, shape=shape), shape=shape)
+    engine.evaluate(picks)
+    whole = np.empty(picks.buffer.cl.size // 4, np.int32)
+    picks.device.read(picks.buffer, 0, whole)
+    assert whole[:6].tolist() == [5, 4, 3, 4, 3, 2]
+    assert (whole[6:] == -1).all()
 
 
 def test_a_window_of_more_channels_than_there_are_takes_no_longer():
