@@ -49,6 +49,30 @@ def fill_with_nan(monkeypatch: Any) -> None:
     monkeypatch.setattr(Device, "allocate", full_of_nan)
 
 
+@contextmanager
+def zones_untouched() -> Iterator[None]:
+    """Nothing in the block writes into the bytes that follow a buffer's elements."""
+    zone, held, allocate = np.full(256, 0xA5, np.uint8), [], Device.allocate
+
+    def with_zone(device: Device, size: int) -> Any:
+        buffer = allocate(device, size + zone.nbytes)
+        device.write(buffer, size, zone)
+        if len(held) < 4000:  # which hold memory until the end
+            held.append((buffer, size))
+        return buffer
+
+    Device.allocate = with_zone  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Device.allocate = allocate  # type: ignore[method-assign]
+    for buffer, size in held:
+        found = np.empty_like(zone)
+        buffer.device.read(buffer, size, found)
+        # What fills whole blocks, as `fill_with_nan` does, leaves nothing of it.
+        assert (found == zone).all() or not (found == zone).any(), f"bytes behind the {size:,} of {buffer.maker} were written"
+
+
 class Counts:
     """What happened within a `with counted()` block."""
 
