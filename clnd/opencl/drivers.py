@@ -26,6 +26,8 @@ _MARK = "clnd-vendors"
 _KEEPERS = {"Portable Computing Language": "POCL_CACHE_DIR", "rusticl": "MESA_SHADER_CACHE_DIR"}
 _MESA_KEEPS_NONE = "MESA_SHADER_CACHE_DISABLE"
 _ROOM = 1 << 20  # bytes; what they write for one kernel is less than a quarter of it
+_PLENTY = 1 << 28  # bytes; where so much is free, a folder that had room has room
+_roomy: set[Path] = set()  # folders that had
 _FIRST, _LATER = 160 << 20, 1 << 24  # bytes of the host's memory that compilers were seen to take for their first kernel, and for others
 _loaded: set[str] = set()  # platforms whose compilers have compiled
 
@@ -114,7 +116,9 @@ def no_room(platform: str) -> str | None:
         return None
     folder = Path(os.environ.get(variable) or platformdirs.user_cache_dir())
     try:
-        _try_room(folder)
+        if folder not in _roomy or shutil.disk_usage(folder).free < _PLENTY:
+            _try_room(folder)
+        _roomy.add(folder)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return (
@@ -126,7 +130,7 @@ def no_room(platform: str) -> str | None:
 
 def no_memory(platform: str) -> str | None:
     """Say why a platform's compiler must not be called now: the system might end the process. None where there is enough for it."""
-    needed, left = _LATER if platform in _loaded else _FIRST, available_memory()
+    needed, left = _LATER if platform in _loaded else _FIRST, available_memory(swap=True)
     if left < needed:
         return f"{platform}'s compiler takes up to {needed:,} bytes of the host's memory, and {left:,} are left"
     _loaded.add(platform)

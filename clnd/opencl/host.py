@@ -9,15 +9,15 @@ from functools import cache
 from pathlib import Path
 
 
-def available_memory() -> int:
-    """Give the bytes that this process may still take, by the machine's account and by its control group's.
+def available_memory(swap: bool = False) -> int:
+    """Give the bytes that this process may still take, by the machine's account (with what it may swap out) and by its control group's.
 
     Examples
     --------
     >>> available_memory() > 0
     True
     """
-    return min([_machine_available(), *_group_available()])
+    return min([_machine_available(swap), *_group_available()])
 
 
 def trim() -> None:
@@ -28,12 +28,18 @@ def trim() -> None:
         pass  # not glibc
 
 
-def _machine_available() -> int:
+def _machine_available(swap: bool) -> int:
     try:
         with open("/proc/meminfo", "rb") as file:
+            left = {b"MemAvailable", b"SwapFree"} if swap else {b"MemAvailable"}
+            found = 0
             for line in file:
-                if line.startswith(b"MemAvailable:"):
-                    return int(line.split()[1]) * 1024
+                name, _, size = line.partition(b":")
+                if name in left:
+                    left.remove(name)
+                    found += int(size.split()[0]) * 1024
+                    if not left:
+                        return found
     except OSError:
         pass
     try:

@@ -162,7 +162,7 @@ ROOM = 300 << 20
 (nd.ones((1 << 18,)) + 1).sum().wait_to_read()
 before = resident()
 if "CLND_MEMORY_LIMIT" not in sys.argv:  # a machine that has no more than this
-    host._machine_available = lambda: max(0, ROOM - (resident() - before))
+    host._machine_available = lambda swap: max(0, ROOM - (resident() - before))
     host._group_files = lambda: []
     mx.cpu().device.memory._budget = None
 ready = np.ones(1 << 18, np.float32)
@@ -191,12 +191,12 @@ def test_in_a_build(monkeypatch):
         forget_kernels(short)
         short.setattr(programs, "_kernels", {})
         short.setenv("CLND_CACHE", "")
-        short.setattr(drivers, "available_memory", lambda: left.pop() if left else 1 << 40)
+        short.setattr(drivers, "available_memory", lambda swap: left.pop() if left else 1 << 40)
         assert nd.tanh(x).asnumpy().shape == (3,)
         assert left == [], "nobody asked"
         programs._kernels.clear()
         forget_kernels(short)
-        short.setattr(drivers, "available_memory", lambda: 12345)
+        short.setattr(drivers, "available_memory", lambda swap: 12345)
         with pytest.raises(
             mx.MXNetError, match=r"no memory to build kernel tanh__float32_1d of .*'s memory, and 12,345 are left"
         ) as caught:
@@ -209,11 +209,11 @@ def test_in_a_build(monkeypatch):
 
 def test_a_compilers_first_kernel_takes_more_than_others(monkeypatch):
     monkeypatch.setattr(drivers, "_loaded", set())
-    monkeypatch.setattr(drivers, "available_memory", lambda: 50 * MIB)
+    monkeypatch.setattr(drivers, "available_memory", lambda swap: 50 * MIB)
     assert "takes up to 167,772,160 bytes" in drivers.no_memory("some platform")
-    monkeypatch.setattr(drivers, "available_memory", lambda: 200 * MIB)
+    monkeypatch.setattr(drivers, "available_memory", lambda swap: 200 * MIB)
     assert drivers.no_memory("some platform") is None
-    monkeypatch.setattr(drivers, "available_memory", lambda: 50 * MIB)
+    monkeypatch.setattr(drivers, "available_memory", lambda swap: 50 * MIB)
     assert drivers.no_memory("some platform") is None
     assert drivers.no_memory("another") is not None
 

@@ -45,10 +45,10 @@ def test_every_flipped_bit_and_every_cut_is_found(kept, monkeypatch):
     whole = kept.read_bytes()
     flipped = [(int.from_bytes(whole, "big") ^ 1 << i).to_bytes(len(whole), "big") for i in range(8 * len(whole))]
     damages = [*flipped, *(whole[:length] for length in range(len(whole))), whole + b"\0"]
-    for damaged in damages:  # without the disk, which takes its time for a thousand files
-        monkeypatch.setattr(store, "_opened", lambda *about, data=damaged: io.BytesIO(data))
-        assert store.read("programs", "a.bin") is None, damaged
-    monkeypatch.undo()
+    with monkeypatch.context() as memory:  # without the disk, which takes its time for a thousand files
+        for damaged in damages:
+            memory.setattr(store, "_opened", lambda *about, data=damaged: io.BytesIO(data))
+            assert store.read("programs", "a.bin") is None, damaged
     kept.write_bytes(damages[-2])
     assert store.read("programs", "a.bin") is None
 

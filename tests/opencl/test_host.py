@@ -23,7 +23,7 @@ def test_what_groups_below_keep_of_files_counts_too(tmp_path, monkeypatch):
 
 
 def test_a_control_group_without_a_limit_leaves_the_machines(tmp_path, monkeypatch):
-    monkeypatch.setattr(host, "_machine_available", lambda: 123_456)
+    monkeypatch.setattr(host, "_machine_available", lambda swap: 123_456)
     monkeypatch.setattr(host, "_group_files", lambda: group(tmp_path, "max", 4_000, 0))
     assert host.available_memory() == 123_456
 
@@ -34,7 +34,7 @@ def test_a_full_control_group_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_unreadable_control_groups_do_not_count(tmp_path, monkeypatch):
-    monkeypatch.setattr(host, "_machine_available", lambda: 123_456)
+    monkeypatch.setattr(host, "_machine_available", lambda swap: 123_456)
     missing = tmp_path / "missing"
     monkeypatch.setattr(host, "_group_files", lambda: [(missing, missing, missing)])
     assert host.available_memory() == 123_456
