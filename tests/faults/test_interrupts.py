@@ -1,6 +1,7 @@
 """Ctrl-C at any moment: what was recorded, held and counted is as it was before, and the next command works."""
 
 import gc
+import inspect
 import os
 import sys
 import threading
@@ -19,7 +20,8 @@ INSIDE = os.path.dirname(mx.__file__)
 class Interrupts:
     """Raises KeyboardInterrupt at the n-th of the moments at which Python handles signals, within clnd: function calls, and returns from C.
 
-    Not at the very beginning of an `__exit__` or a finalizer, where Python itself loses what was to be done.
+    Not at the very beginning of an `__exit__` or a finalizer, where Python itself loses what was to be done; nor at calls of generators,
+    which are told of where one is closed, too, though no signals are handled there.
     """
 
     def __init__(self, at):
@@ -29,7 +31,7 @@ class Interrupts:
         code = frame.f_code
         if event not in ("call", "c_return") or not code.co_filename.startswith(INSIDE):
             return
-        if code.co_name == "__del__" or (event == "call" and code.co_name == "__exit__"):
+        if code.co_name == "__del__" or (event == "call" and (code.co_name == "__exit__" or code.co_flags & inspect.CO_GENERATOR)):
             return
         self.left -= 1
         if self.left == 0:
