@@ -106,7 +106,7 @@ def read_key(key: Any, shape: Shape, array_type: Any) -> Selection:
             found.integers.append(len(spread))
         begin += [first] * len(lengths)
         count += lengths
-        step += [stride] * len(lengths)
+        step += [stride if n > 1 else 1 for n in lengths]
         spread += lengths
     found.begin, found.count, found.step, found.shape, found.spread = map(tuple, (begin, count, step, seen, spread))
     whole = found.count == shape and all(s == 1 for s in step)

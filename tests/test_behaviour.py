@@ -372,7 +372,14 @@ class TestIndexingAndViews:
         a[1, 1:3][:] = 5
         a[2][None][:] = 9
         a[0:2][0, 0:1][:] = 3
-        assert is_array(a, [[3, 7, 0, 0], [0, 5, 5, 0], [9, 9, 9, 9]])
+        a[1, 3::2][:] = 6
+        assert is_array(a, [[3, 7, 0, 0], [0, 5, 5, 6], [9, 9, 9, 9]])
+
+    def test_a_step_over_one_element_is_none(self):
+        a = nd.zeros((3, 1))
+        a[:2, ::2][:] = 4
+        a[2:, ::-1][:] = 5
+        assert is_array(a, [[4], [4], [5]])
 
     @pytest.mark.parametrize("copied", [lambda a: a[:, 0], lambda a: a.T, lambda a: a[::2], lambda a: a[[0, 1]], lambda a: a + 0])
     def test_what_is_no_view(self, copied):
