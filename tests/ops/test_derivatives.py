@@ -20,7 +20,7 @@ from clnd.nd.names import names_in_nd
 from clnd.ndarray import NDArray
 from clnd.ops import registry
 from clnd.ops.declare import Composed, Elementwise, zero
-from measures import CONTEXTS
+from measures import CONTEXTS, Cube
 from ops.cases import CASES
 from ops.gradients import check_gradients
 from ops.table import Array, Shape
@@ -132,20 +132,8 @@ NETWORKS = [
 # --- several results, lists of arrays, functions of functions ---
 
 
-class Cube(autograd.Function):
-    """With a gradient of its own."""
-
-    def forward(self, x: NDArray) -> NDArray:
-        self.save_for_backward(x)
-        return x * x * x
-
-    def backward(self, dy: NDArray) -> NDArray:
-        (x,) = self.saved_tensors
-        return dy * x * x * 3
-
-
 class Product(mx.operator.CustomOp):
-    """Likewise, of two arrays."""
+    """With a gradient of its own, as `Cube` has one, of two arrays."""
 
     def forward(self, is_train: Any, req: Any, in_data: Any, out_data: Any, aux: Any) -> None:
         self.assign(out_data[0], req[0], in_data[0] * in_data[1])
