@@ -10,13 +10,14 @@
         "integer_power": (),
         "remainder": (),
         "modulo": ("remainder",),
-        "power": ("near_rise",),
-        "exp": ("near_rise", "rise"),
-        "exp_minus_one": ("near_rise", "rise"),
-        "log": (),
-        "sigmoid": ("near_rise", "rise", "exp", "inverse"),
-        "tanh": ("near_rise", "rise", "inverse"),
-        "erf": ("near_rise", "rise"),
+        "rise": ("near_rise",),
+        "power": ("fraction", "near_rise"),
+        "exp": ("rise",),
+        "exp_minus_one": ("rise",),
+        "log": ("fraction",),
+        "sigmoid": ("exp", "inverse"),
+        "tanh": ("rise", "inverse"),
+        "erf": ("rise",),
         "hard_sigmoid": (),
         "sin": ("quarter_turns",),
         "cos": ("quarter_turns",),
@@ -25,7 +26,8 @@
         "gamma": ("wide_gamma",),
         "gammaln": ("wide_gammaln",),
         "digamma": ("wide_digamma",),
-        "polygamma": ("wide_digamma", "wide_polygamma"),
+        "wide_polygamma": ("wide_digamma",),
+        "polygamma": ("wide_polygamma",),
     }
 
     def element_of(kind):
@@ -39,12 +41,17 @@
     def wanted(lines, fp64):
         """The (function, type) pairs that the lines call and their parts, each once, parts first."""
         found = {}
+
+        def want(name, kind):
+            kind = wide_of(element_of(kind), fp64) if name.startswith("wide_") else kind
+            for part in FUNCTIONS.get(name, ()):
+                want(part, kind)
+            found[name, kind] = None
+
         for _, _, code in lines:
             for name, kind in CALL.findall(code):
-                for part in FUNCTIONS.get(name, ()):
-                    found[part, wide_of(element_of(kind), fp64) if part.startswith("wide_") else kind] = None
                 if name in FUNCTIONS:
-                    found[name, kind] = None
+                    want(name, kind)
         return list(found)
 
     def number(value, element):
@@ -195,6 +202,26 @@ inline ${T} power_of_two_${T}(${U} turns) { return as_${T}((turns << 23) + 0x3f8
 % endif
 </%def>
 
+<%def name="fraction(T, element, lanes)">\
+% if element == "float":
+<% S, U = T.replace("float", "int"), T.replace("float", "uint") %>\
+// x = 2^n (1 + fraction) for x > 0, with 1 + fraction from sqrt(1 / 2) to sqrt(2). `far`: lanes that may be denormal, or no such number.
+inline ${T} fraction_${T}(${T} x, ${S} far, ${T} *n)
+{
+    ${U} bits = as_${U}(x);
+    ${T} scaled = 0;
+    ${where_any("far", lanes)} {
+        const ${S} small = x < 0x1p-126f;
+        bits = small ? as_${U}(x * 0x1p23f) : bits;
+        scaled = small ? (${T})(-23) : scaled;
+    }
+    bits -= 0x3f3504f3u;
+    *n = scaled + convert_${T}(as_${S}(bits) >> 23);
+    return as_${T}((bits & 0x007fffffu) + 0x3f3504f3u) - 1;
+}
+% endif
+</%def>
+
 <%def name="power(T, element, lanes)">\
 % if element == "float":
 <% S, U = T.replace("float", "int"), T.replace("float", "uint") %>\
@@ -204,20 +231,11 @@ inline ${T} upper_${T}(${T} x) { return as_${T}(as_${U}(x) & 0xfffff000u); }
 inline ${T} power_${T}(${T} x, ${T} y)
 {
 #pragma OPENCL FP_CONTRACT ON
-    // |x| = 2^n (1 + f), with 1 + f from sqrt(1 / 2) to sqrt(2).
     const ${T} size = fabs(x);
-    ${U} bits = as_${U}(size);
     ${S} far = as_${U}(x) - 0x00800000u >= 0x7f000000u; // no positive normal number
-    ${T} n = 0;
-    ${where_any("far", lanes)} {
-        const ${S} small = size < 0x1p-126f;
-        bits = small ? as_${U}(size * 0x1p23f) : bits;
-        n = small ? (${T})(-23) : n;
-    }
-    bits -= 0x3f3504f3u;
-    n += convert_${T}(as_${S}(bits) >> 23);
-    const ${T} f = as_${T}((bits & 0x007fffffu) + 0x3f3504f3u) - 1;
-    // Its logarithm is 2 s + 2/3 s^3 + ..., for s = f / (2 + f), in two parts as all that follows.
+    ${T} n;
+    const ${T} f = fraction_${T}(size, far, &n);
+    // The logarithm of 1 + f is 2 s + 2/3 s^3 + ..., for s = f / (2 + f), in two parts as all that follows.
     const ${T} inverse = 1 / (2 + f), s = f * inverse, s_high = upper_${T}(s), below = upper_${T}(2 + f);
     const ${T} s_low = ((f - s_high * below) - s_high * (f - (below - 2))) * inverse, first = s_high * s_high, square = s * s;
     const ${T} rest = square * square * (${polynomial("square", "0.6000002 0.42843276 0.34575024", element)}) + s_low * (s_high + s); // an own fit
@@ -296,18 +314,9 @@ inline ${T} log_${T}(${T} x)
 % if element == "float":
 #pragma OPENCL FP_CONTRACT ON
 <% S, U = T.replace("float", "int"), T.replace("float", "uint") %>\
-    // x = 2^n (1 + f), with 1 + f from sqrt(1 / 2) to sqrt(2).
-    ${U} bits = as_${U}(x);
-    const ${S} far = bits - 0x00800000u >= 0x7f000000u; // no positive normal number
-    ${T} n = 0;
-    ${where_any("far", lanes)} {
-        const ${S} small = x < 0x1p-126f;
-        bits = small ? as_${U}(x * 0x1p23f) : bits;
-        n = small ? (${T})(-23) : n;
-    }
-    bits -= 0x3f3504f3u;
-    n += convert_${T}(as_${S}(bits) >> 23);
-    const ${T} f = as_${T}((bits & 0x007fffffu) + 0x3f3504f3u) - 1, square = f * f;
+    const ${S} far = as_${U}(x) - 0x00800000u >= 0x7f000000u; // no positive normal number
+    ${T} n;
+    const ${T} f = fraction_${T}(x, far, &n), square = f * f;
     const ${T} rest = ${polynomial("f", "0.333333317 -0.25000821 0.200012272 -0.166233581 0.142017509 -0.131601712 0.127616215"
         " -0.0763457467", element)}; // an own fit
     ${T} y = (f + ((square * (f * rest) + n * -2.12194440e-4f) - 0.5f * square)) + n * 0.693359375f;
