@@ -31,15 +31,10 @@ def trim() -> None:
 def _machine_available(swap: bool) -> int:
     try:
         with open("/proc/meminfo", "rb") as file:
-            left = {b"MemAvailable", b"SwapFree"} if swap else {b"MemAvailable"}
-            found = 0
-            for line in file:
-                name, _, size = line.partition(b":")
-                if name in left:
-                    left.remove(name)
-                    found += int(size.split()[0]) * 1024
-                    if not left:
-                        return found
+            wanted = (b"MemAvailable:", b"SwapFree:")[: 1 + swap]
+            found = [int(line.split()[1]) * 1024 for line in file if line.startswith(wanted)]
+            if len(found) == len(wanted):
+                return sum(found)
     except OSError:
         pass
     try:
