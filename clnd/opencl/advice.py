@@ -6,6 +6,8 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+from clnd.opencl.quirks import POCL
+
 DRIVER_PACKAGES = ("pocl-binary-distribution", "intel-opencl-rt", "intel-cmplr-lib-rt")
 _DISTRIBUTIONS = {  # by the ID or ID_LIKE of /etc/os-release
     "debian": "sudo apt-get install pocl-opencl-icd",
@@ -97,6 +99,6 @@ def for_reason(platform_name: str, reason: str) -> str | None:
     """
     if reason.startswith("left out"):
         return None
-    if platform_name == "Portable Computing Language" and "target CPU" in reason:
+    if platform_name == POCL and "target CPU" in reason:
         return f"this PoCL's compiler is older than the processor; use another driver: {cpu_driver()}"
     return f"update its driver, or use another one: {cpu_driver()}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-READS_THEM_ALL = "Portable Computing Language"  # the platform's name
 SKIP = b" -D_OPENCL_H_"  # the header's own guard
 
 _WIDTHS = ("", "2", "4", "8", "16")

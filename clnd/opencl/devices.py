@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clnd.errors import DeviceError, MXNetError
 from clnd.opencl.device import Device, Forked, Kind
 from clnd.opencl.drivers import prepare
+from clnd.opencl.quirks import POCL
 from clnd.opencl.trial import forget_trials, reason_unusable
 
 if TYPE_CHECKING:
@@ -301,7 +302,7 @@ def _rank(candidate: Candidate) -> tuple[Any, ...]:
     import pyopencl as cl
 
     if candidate.kind == "cpu":
-        first = ("Intel", "Portable Computing Language")
+        first = ("Intel", POCL)
         family = next((number for number, name in enumerate(first) if candidate.platform.startswith(name)), len(first))
     else:
         family = 2 * bool(candidate.cl.type & cl.device_type.ACCELERATOR) + bool(candidate.cl.host_unified_memory)

@@ -19,11 +19,12 @@ from clnd.errors import DeviceError
 from clnd.opencl.cache import folder_for
 from clnd.opencl.files import write_whole
 from clnd.opencl.host import available_memory
+from clnd.opencl.quirks import MESA, POCL
 
 USER_VARIABLES = ("OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH", "OCL_ICD_FILENAMES")
 _MARK = "clnd-vendors"
 # Platforms whose compilers end the process where there is no room for what they keep, and the variables that name them the folder for it.
-_KEEPERS = {"Portable Computing Language": "POCL_CACHE_DIR", "rusticl": "MESA_SHADER_CACHE_DIR"}
+_KEEPERS = {POCL: "POCL_CACHE_DIR", MESA: "MESA_SHADER_CACHE_DIR"}
 _MESA_KEEPS_NONE = "MESA_SHADER_CACHE_DISABLE"
 _ROOM = 1 << 20  # bytes; what they write for one kernel is less than a quarter of it
 _PLENTY = 1 << 28  # bytes; where so much is free, a folder that had room has room
@@ -112,7 +113,7 @@ def no_room(platform: str) -> str | None:
     True
     """
     variable = _KEEPERS.get(platform)
-    if variable is None or (platform == "rusticl" and _MESA_KEEPS_NONE in os.environ):
+    if variable is None or (platform == MESA and _MESA_KEEPS_NONE in os.environ):
         return None
     folder = Path(os.environ.get(variable) or platformdirs.user_cache_dir())
     try:

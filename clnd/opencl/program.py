@@ -16,6 +16,7 @@ from clnd.opencl.counters import counters
 from clnd.opencl.drivers import no_memory, no_room
 from clnd.opencl.host import processor
 from clnd.opencl.kernel import Kernel
+from clnd.opencl.quirks import INTEL, POCL
 from clnd.opencl.source import dump, render, template_text
 
 if TYPE_CHECKING:
@@ -43,14 +44,15 @@ class Programs:
             options.append("-cl-fp32-correctly-rounded-divide-sqrt")
         self._options = " ".join(options).encode()
         platform, driver = device.cl.platform, device.cl.driver_version
+        self._platform = platform.name
         # PoCL compiles a kernel for its binary, for groups of any size, and again at the first launch, for those of that launch. What it
         # compiles it keeps by itself, so that a source is as good as a binary, at less than half the cost.
-        self._keeps_source = platform.name == builtins.READS_THEM_ALL
+        self._keeps_source = self._platform == POCL
         # Intel's keeps 2.4 MiB of each program that it compiled, and 0.5 of one that was loaded, which takes a hundredth of the time.
-        self._reloads = platform.name == "Intel(R) OpenCL"
+        self._reloads = self._platform == INTEL
         # A driver's binary is for the processor that it was made on, which the device's name does not tell.
         host = processor() if device.traits.unified_memory else ""
-        self._about = (self._options, platform.name, platform.version, device.cl.name, driver, host, clnd_version(), cl.VERSION_TEXT)
+        self._about = (self._options, self._platform, platform.version, device.cl.name, driver, host, clnd_version(), cl.VERSION_TEXT)
 
     def kernel(self, template: str, name: str, arguments: Sequence[str] | None, parameters: dict[str, Any]) -> Kernel:
         """Give the kernel of a template rendered with these parameters, built at most once.
@@ -88,7 +90,7 @@ class Programs:
         return kernel
 
     def _make(self, template: str, name: str, parameters: dict[str, Any]) -> Kernel:
-        if reason := no_room(self._device.cl.platform.name):
+        if reason := no_room(self._platform):
             raise MXNetError(f"{self._device}: kernel {name} of {template}.cl.mako cannot be built: {reason}")
         folder = os.environ.get("CLND_DUMP")
         if folder:
@@ -153,10 +155,9 @@ class Programs:
     def _build(self, template: str, name: str, parameters: Mapping[str, Any]) -> Kernel:
         import pyopencl as cl
 
-        platform = self._device.cl.platform.name
-        if no_memory(platform):
+        if no_memory(self._platform):
             self._device.memory.make_room()
-            if reason := no_memory(platform):
+            if reason := no_memory(self._platform):
                 raise MXNetError(f"{self._device}: no memory to build kernel {name} of {template}.cl.mako: {reason}. Drop arrays")
         source = render(template, name, parameters)
         counters.compilations += 1

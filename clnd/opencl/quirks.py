@@ -11,7 +11,7 @@ class Quirk(NamedTuple):
     Attributes
     ----------
     drivers
-        Parts of the names of their platforms, in small letters; none where it is so on every one tried.
+        Parts of the names of their platforms, in whatever letters; none where it is so on every one tried.
     does
         What they do.
     met
@@ -26,7 +26,7 @@ class Quirk(NamedTuple):
     where: str
 
 
-POCL, INTEL, MESA, ORACLE = "portable computing language", "intel(r) opencl", "rusticl", "oclgrind"
+POCL, INTEL, MESA, ORACLE = "Portable Computing Language", "Intel(R) OpenCL", "rusticl", "Oclgrind"  # platforms' names
 QUIRKS = (
     Quirk((POCL,), "lists a device that its compiler (3.0: LLVM 14) is too old for", "each device builds a kernel once", "opencl/trial.py"),
     Quirk((INTEL,), "PyPI's .icd files name a path that is not there", "writes files that do, for the loader", "opencl/drivers.py"),
@@ -62,4 +62,4 @@ def of_platform(platform: str) -> list[Quirk]:
     >>> [quirk.where for quirk in of_platform("Oclgrind")]
     ['opencl/devices.py']
     """
-    return [quirk for quirk in QUIRKS if any(part in platform.casefold() for part in quirk.drivers)]
+    return [quirk for quirk in QUIRKS if any(part.casefold() in platform.casefold() for part in quirk.drivers)]
