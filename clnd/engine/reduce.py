@@ -2,7 +2,8 @@
 
 The order of folding follows from shape, axes and device alone, never from how the operands lie in memory or what was fused:
 the same bits come out either way. The template walks two groups of axes: *vector* axes in runs of `lanes` elements, and *step* axes
-one position at a time. If the last axis is folded, vectors run along the folded axes ("inner"), else along the kept ones ("outer").
+one position at a time. If the last axis is folded, vectors run along the folded axes ("inner"), else along the kept ones ("outer"); so they
+do where few elements are folded, for which folding the lanes of a vector would take longer than elements that lie apart.
 On the cpu schedule `BLOCK` runs are joined in pairs, then with the total: sums carry along what is lost there, and not in the block,
 where three roundings follow each other at most.
 """
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .fusion import Fusion
 
 BLOCK = 8  # runs
+SHORT = 32  # elements: where no more make a result, vectors hold those of several results
 STRIP = 64  # runs beside each other whose totals a work-item keeps at hand
 
 
@@ -112,7 +114,7 @@ def _sides(shape: Shape, axes: tuple[int, ...]) -> tuple[bool, int, int]:
     last = max((a for a in range(len(shape)) if shape[a] != 1), default=0)
     length = prod(shape[a] for a in axes)
     keep = prod(n for a, n in enumerate(shape) if a not in axes)
-    return last in axes or keep == 1, keep, length
+    return keep == 1 or (last in axes and length > SHORT), keep, length
 
 
 def _prepare(fusion: Fusion, index: int, how: Folding, outputs: list[int], places: list[Layout], segments: int, count: int) -> Prepared:

@@ -43,6 +43,17 @@ def test_folds_are_those_of_numpy_along_every_choice_of_axes(shape, fold):
             np.testing.assert_allclose(got, expected.reshape(got.shape), rtol=1e-4 if fold == "prod" else 2e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("length", [1, 2, reduce.SHORT, reduce.SHORT + 1])
+def test_few_elements_make_each_of_many_results(length):
+    x = sample((2, 37, length))
+    for given in (nd.array(x), nd.array(x.transpose(2, 0, 1)).transpose((1, 2, 0))):
+        y = given * 2
+        for fold, oracle in FOLDS.items():
+            expected = oracle(2.0 * x.astype(np.float64), axis=2)
+            np.testing.assert_allclose(getattr(nd, fold)(y, axis=2).asnumpy(), expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(y.asnumpy(), 2 * x)
+
+
 @pytest.mark.parametrize("fold", FOLDS)
 @pytest.mark.parametrize("dtype", ["float16", "float64", "int8", "uint8", "int32", "int64", "bool"])
 def test_folds_of_every_dtype(dtype, fold, device):
