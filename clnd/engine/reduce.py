@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .fusion import Fusion
 
 BLOCK = 8  # runs
-SHORT = 32  # elements: where no more make a result, vectors hold those of several results
+SHORT = 50  # elements: where no more make a result, vectors hold those of several results
 STRIP = 64  # runs beside each other whose totals a work-item keeps at hand
 
 

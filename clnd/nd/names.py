@@ -55,6 +55,7 @@ HIDDEN = {
     "matmul",
     "add_at",
     "batch_norm",
+    "cube",
     "convolve",
     "convolve_images",
     "convolve_weights",

@@ -136,7 +136,7 @@ def _logarithm(base: Any, like: Value) -> Value:
     int="integer_power_T(lhs, rhs)",
     uint="integer_power_T(lhs, rhs)",
     grad=(
-        lambda dz, lhs, rhs: dz * rhs * registry["power"](lhs, rhs - 1),
+        lambda dz, lhs, rhs: dz * rhs * registry["raised"](lhs, rhs - 1),
         lambda dz, z, lhs: registry["where"](registry["equal"](z, 0), 0.0, dz * z * _logarithm(lhs, z)),
     ),
     numpy=np.power,
@@ -152,16 +152,20 @@ def power(lhs: Any, rhs: Any) -> None:
     """
 
 
+# Powers that have operators of their own: of any dtype, and of floats.
+_POWERS = {2: "square", 3: "cube"}
+_FLOAT_POWERS = {0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
+
+
 @composed(numpy=np.power, methods=["__pow__", "__rpow__"])
 def raised(lhs: Any, rhs: Any) -> Any:
-    """`lhs ** rhs`; the powers 1, 2 and -1 of floats without the general function."""
+    """`lhs ** rhs`; some powers by a number have operators of their own, which are quicker."""
     if not isinstance(rhs, Value):
-        if rhs == 2:
-            return registry["square"](lhs)
         if rhs == 1:
             return lhs
-        if rhs == -1 and dtypes.category(lhs.dtype) == "float":
-            return registry["reciprocal"](lhs)
+        name = _POWERS.get(rhs) or (_FLOAT_POWERS.get(rhs) if dtypes.category(lhs.dtype) == "float" else None)
+        if name:
+            return registry[name](lhs)
     return power(lhs, rhs)
 
 

@@ -188,6 +188,17 @@ def square(data: Any) -> None:
     """
 
 
+@elementwise(
+    "data * data * data",
+    int="convert_T(as_U(data) * as_U(data) * as_U(data))",
+    grad=lambda dz, data: dz * 3 * square(data),
+    numpy=lambda data: np.power(data, 3),
+    methods=[],
+)
+def cube(data: Any) -> None:
+    """The third power of the element. Integers wrap around."""
+
+
 @elementwise(float="sqrt(data)", promote="float", grad=lambda dz, z: dz * 0.5 / z, numpy=np.sqrt, domain=(0.5, 3.0))
 def sqrt(data: Any) -> None:
     """The square root; NaN of what is below 0.

@@ -42,6 +42,7 @@ ULPS = {
     "cos": 4,
     "cosh": 4,
     "degrees": 2,
+    "cube": 2,
     "digamma": 16,
     "divide": 2.5,
     "erf": 16,

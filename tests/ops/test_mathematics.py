@@ -65,6 +65,7 @@ EXACT = {
     "trunc": np.trunc,
 }
 ROUNDED = {"square": np.square}
+ROUNDED_TWICE = {"cube": lambda x: x**3}
 CLOSE = {
     "arccos": np.arccos,
     "arccosh": np.arccosh,
@@ -98,8 +99,10 @@ CLOSE = {
     "tanh": np.tanh,
 }
 GAMMA = {"gamma": special.gamma, "gammaln": special.gammaln, "digamma": special.digamma}
-BOUNDS = {name: bound for names, bound in ((EXACT, 0.0), (ROUNDED, 0.5), (CLOSE, 4.0), (GAMMA, 4.0)) for name in names}
-FUNCTIONS = {**EXACT, **ROUNDED, **CLOSE, **GAMMA}
+BOUNDS = {
+    name: bound for names, bound in ((EXACT, 0.0), (ROUNDED, 0.5), (ROUNDED_TWICE, 2.0), (CLOSE, 4.0), (GAMMA, 4.0)) for name in names
+}
+FUNCTIONS = {**EXACT, **ROUNDED, **ROUNDED_TWICE, **CLOSE, **GAMMA}
 WITH_ATTRIBUTES = {
     "clip": {"a_min": -1.5, "a_max": 2.0},
     "hard_sigmoid": {"alpha": 0.25, "beta": 0.5},
@@ -398,7 +401,7 @@ class TestNumbersOfMXNet:
 # --- integers, bounds, predicates ---
 
 INTEGERS = ("int8", "uint8", "int32", "uint32", "int64", "uint64")
-KEEP = ("abs", "ceil", "fix", "floor", "relu", "rint", "round", "sign", "square", "trunc")
+KEEP = ("abs", "ceil", "cube", "fix", "floor", "relu", "rint", "round", "sign", "square", "trunc")
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
@@ -407,7 +410,7 @@ def test_integers_stay_integers(name, dtype, device, seeded):
     limits = np.iinfo(dtype)
     x = np.random.default_rng(seeded).integers(limits.min, limits.max, 1000, dtype=dtype, endpoint=True)
     x = np.concatenate([x, np.array([0, 1, 5, limits.min, limits.max, limits.min + 1], dtype)])
-    numpys = {"abs": np.abs, "relu": lambda x: np.maximum(x, 0), "sign": np.sign, "square": np.square}
+    numpys = {"abs": np.abs, "cube": lambda x: x * x * x, "relu": lambda x: np.maximum(x, 0), "sign": np.sign, "square": np.square}
     got = computed(device, name, x)
     assert got.dtype == dtype
     np.testing.assert_array_equal(got, numpys.get(name, np.copy)(x))
