@@ -5,6 +5,8 @@
         """The type of `lanes` elements."""
         return kind if lanes == 1 else f"{kind}{lanes}"
 
+    sizes = {"half": 2, "float": 4, "double": 8, "char": 1, "uchar": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "long": 8, "ulong": 8}
+
     def offset(coordinates, strides, dims):
         """How far coordinates are from an array's start: k0 * a_v0 + k1 * a_v1."""
         return " + ".join(f"{coordinates}{i} * {strides}{i}" for i in range(dims)) or "0"
@@ -56,7 +58,7 @@ inline float${n} round_half_double${n}(double${n} x)
 <%
     compute = "float" if storage == "half" else storage
     v = compute if lanes == 1 else f"{compute}{lanes}"
-    size = {"half": 2, "float": 4, "double": 8, "char": 1, "uchar": 1, "ushort": 2, "int": 4, "uint": 4, "long": 8, "ulong": 8}[storage]
+    size = sizes[storage]
 %>\
 % if lanes == 1:
 % if storage == "half":
@@ -114,6 +116,19 @@ inline void store_${storage}(__global ${storage} *p, ${v} v, int count)
 % endfor
 </%def>
 
+## `x` in the lanes from `begin` to `end`, of which one is an end of the vector, and `other` in the rest. By bits: Mesa has choices by comparisons
+## of some vectors wrong.
+<%def name="between(kind, lanes)">\
+<% T, bits = vector(kind, lanes), {"float": "int", "double": "long"}.get(kind, kind) %>\
+typedef ${vector(bits, lanes)} bits_anywhere __attribute__((aligned(${sizes[bits]})));
+__constant ${bits} LANES[${3 * lanes}] = {${", ".join(["0"] * lanes + ["-1"] * lanes + ["0"] * lanes)}};
+inline ${T} between(${T} x, ${T} other, int begin, int end)
+{
+    const ${vector(bits, lanes)} inside = *(__constant const bits_anywhere *)(LANES + ${2 * lanes} - begin - end);
+    return as_${T}((as_${vector(bits, lanes)}(x) & inside) | (as_${vector(bits, lanes)}(other) & ~inside));
+}
+</%def>
+
 ## Halves, quarters and so on of a vector of `lanes` elements at any element's address, down to one, for lines that are often short.
 <%def name="pieces(kind, lanes)">\
 % for n in (lanes >> i for i in range(1, lanes.bit_length())):
@@ -144,7 +159,7 @@ inline void put_line(__global ${storage} *to, const ${wide} *line, int count)
 <%def name="tiles(storage, index, lanes)">\
 <%
     v = vector(storage, lanes)
-    size = {"char": 1, "uchar": 1, "ushort": 2, "int": 4, "uint": 4, "float": 4, "long": 8, "ulong": 8, "double": 8}[storage]
+    size = sizes[storage]
     mask = vector({1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}[size], lanes)
     # Of a pair of vectors `step` apart: what becomes of the first one, and of the second one.
     first = lambda step: ", ".join(str(i - step + lanes if i & step else i) for i in range(lanes))

@@ -7,8 +7,11 @@
 <%
     T = common.module.vector(compute, lanes)
     load = lambda kind, name, at: f"get_{kind}(({name}), {at})" if lanes == 1 else f"load_{kind}({name} + {at}, count)"
-    store = lambda kind, name, at, value: (
+    write = lambda kind, name, at, value: (
         f"put_{kind}(({name}), {at}, {value})" if lanes == 1 else f"store_{kind}({name} + {at}, {value}, count)"
+    )
+    store = lambda kind, name, at, value: (
+        write(kind, name, at, value) if lanes == 1 else f"store_run_{kind}({name} + {at}, {value}, count, again)"
     )
     folding = lambda folded: dict(kind="sum", names=folded, index=index, compute=compute, lanes=lanes, schedule=schedule, group=group)
     running = dict(index=index, lanes=lanes, schedule=schedule, group=group)
@@ -28,6 +31,7 @@ ${common.head({storage, compute}, {compute}, fp64)}\
 ${common.memory({storage, compute}, index, lanes)}\
 
 ${rows.functions(["sum"], compute, lanes, schedule, group)}\
+${rows.store_run({storage, compute}, compute, lanes)}\
 
 % if step == "totals_of_normalized":
 ## out: sums of scale's gradients and of shift's, each over `items` rows of n.
@@ -54,7 +58,7 @@ __kernel void ${name}(
             total += more;
         }
         total = lost == lost ? total + lost : total;
-        ${store(compute, "out", "start + at", "total")};
+        ${write(compute, "out", "start + at", "total")};
     }
 }
 % else:
@@ -93,7 +97,7 @@ ${rows.each_row(index, schedule, group, compute)}\
 <%call expr="rows.fold(**folding(['square_sum']))">\
                 const ${T} distance = ${x} - mean, square_sum_value = distance * distance;
 % if keep:
-                ${store(storage, "out", "at", "distance")};
+                ${write(storage, "out", "at", "distance")};
 % endif
 </%call>\
         const ${compute} variance = square_sum / size;

@@ -52,6 +52,9 @@ inline ${W} ${lost_name(width)}(${W} a, ${W} b) { const ${W} sum = a + b, more =
 % endif
 % endfor
 
+% if inner and lanes > 1:
+${common.between(compute, lanes)}\
+% endif
 ## The elements of one run into `value`; `shift` holds how far the step axes have moved each array.
 <%def name="element()">\
 % for a in loads:
@@ -127,34 +130,41 @@ ${caller.body()}\
 % endwhile
 join(${parts[0]}, ${parts[1]})\
 </%def>\
-## A block of neighbouring runs from flat position `start` on.
+## A block of neighbouring runs from flat position `start` on. A last run that is short begins earlier, and its first lanes count for nothing:
+## lane by lane it would take longer than all the others.
 <%def name="block_of_runs(whole)">\
         ${T} parts[${block}];
         for (int u = 0; u < ${block}; u++) {
-            const ${index} at = start + u * ${lanes};
 % if whole:
+            const ${index} at = start + u * ${lanes};
             const int count = ${lanes};
 % else:
+            ${"const " if lanes == 1 else ""}${index} at = start + u * ${lanes};
             if (at >= to) {
                 parts[u] = (${T})(${identity});
                 continue;
             }
-            const int count = (int)min((${index})${lanes}, to - at);
-% if general and lanes > 1:
+% if lanes == 1:
+            const int count = 1;
+% else:
+            const int left = (int)min((${index})${lanes}, to - at), again = to - from < ${lanes} ? 0 : ${lanes} - left, count = left + again;
+            at -= again;
+% if general:
+% for i in range(dims):
+            k${i} = again ? j${i} : k${i};
+% endfor
             const int in_row = k${dims - 1} + count <= n${dims - 1};
 % endif
 % endif
+% endif
 ${element()}\
+% if whole or lanes == 1:
             parts[u] = value;
-% if not whole:
-% if lanes > 1:
-            // One by one: Mesa has comparisons of widened ints wrong, and so a choice between vectors of long by a comparison of ints.
-            if (count < ${lanes})
-                for (int lane = count; lane < ${lanes}; lane++) ((${compute} *)&parts[u])[lane] = ${identity};
+% else:
+            parts[u] = between(value, ${identity}, again, count);
 % endif
-% if general:
+% if general and not whole:
 ${common.advance("k", "n", dims, lanes)}\
-% endif
 % endif
         }
         const ${T} joined = ${pairs()};
@@ -237,6 +247,9 @@ ${shifts()}\
         ${T} total = (${T})(${identity})${f", lost = ({T})(0)" if compensated else ""};
 % if general:
 ${common.unravel("from", "k", "n", dims, index)}\
+% if lanes > 1:
+${common.unravel(f"to - {lanes}", "j", "n", dims, index)}\
+% endif
 % endif
         ${index} start = from;
 % if twice:

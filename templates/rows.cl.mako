@@ -14,6 +14,9 @@ ${",\n    ".join(f"const {index} {name}" for name in GRID)}\
 
 ## Functions that fold numbers: of a vector, and of what the lanes of a work-group hold.
 <%def name="functions(folds, compute, lanes, schedule, group)">\
+% if lanes > 1:
+${common.between(compute, lanes)}\
+% endif
 % for fold in folds:
 <%
     T = common.module.vector(compute, lanes)
@@ -64,8 +67,32 @@ inline ${T} lost_by(${T} a, ${T} b) { const ${T} sum = a + b, more = sum - a; re
 % endif
 </%def>\
 
-## The body, a run of `count` elements from `column` of a part and position `at` of the arrays on, for the whole row.
-<%def name="each_run(index, lanes, schedule, group)">\
+## Store all but the first `again` elements of a run, whose others are there already.
+<%def name="store_run(storages, compute, lanes)">\
+<% T = common.module.vector(compute, lanes) %>\
+% for storage in sorted(storages) if lanes > 1 else []:
+inline void store_run_${storage}(__global ${storage} *p, ${T} v, int count, int again)
+{
+    store_${storage}(p, again ? between(v, load_${storage}(p, count), again, ${lanes}) : v, count);
+}
+% endfor
+</%def>\
+
+## What is left of a row that is not whole runs: lanes `again` to `until` of a run, of which the lanes before have been done. Lane by lane it would
+## take longer than many whole runs, so it begins earlier where the row is long enough, or, of rows that are `joined`, goes on into the next ones,
+## which are still to come and this work-item's own.
+<%def name="ragged(start, index, lanes, joined)">\
+const int left = (int)(n - ${start}), again = n < ${lanes} ? 0 : ${lanes} - left, until = again + left;
+% if joined:
+                const int count = (int)min((${index})${lanes}, last - row) * (int)min((${index})${lanes}, n) < ${lanes} ? left : ${lanes};
+% else:
+                const int count = until;
+% endif
+</%def>\
+
+## The body, a run of `count` elements from `column` of a part and position `at` of the arrays on, for the whole row. The first `again` of them
+## stay as they are.
+<%def name="each_run(index, lanes, schedule, group, joined=False)">\
 % if schedule == "gpu":
         for (${index} place = get_local_id(0); place < parts * n; place += ${group}) {
             const ${index} column = place % n, at = row * row_step + place / n * part_step + column;
@@ -76,12 +103,13 @@ ${caller.body()}\
             const ${index} begin = row * row_step + piece * part_step;
             ${index} column = 0;
             for (; n - column >= ${lanes}; column += ${lanes}) {
-                const int count = ${lanes};
+                const int count = ${lanes}, again = 0;
                 const ${index} at = begin + column;
 ${caller.body()}\
             }
             if (column < n) {
-                const int count = (int)(n - column);
+                ${ragged("column", index, lanes, joined)}\
+                column -= again;
                 const ${index} at = begin + column;
 ${caller.body()}\
             }
@@ -90,7 +118,7 @@ ${caller.body()}\
 </%def>\
 
 ## Fold over the whole row what the body gives under each of `names` with _value added: declares `names`.
-<%def name="fold(kind, names, index, compute, lanes, schedule, group)">\
+<%def name="fold(kind, names, index, compute, lanes, schedule, group, joined=False)">\
 <%
     T = common.module.vector(compute, lanes)
     identity = "0" if kind == "sum" else "-INFINITY"
@@ -124,21 +152,25 @@ ${caller.body()}\
 ${add(kind, name, f"{kind}_of({kind}_of({name}_runs[0], {name}_runs[1]), {kind}_of({name}_runs[2], {name}_runs[3]))", T)}\
 % endfor
             }
-            for (; start < n; start += ${lanes}) {
-                const int count = (int)min((${index})${lanes}, n - start);
+            for (; n - start >= ${lanes}; start += ${lanes}) {
+                const int count = ${lanes};
                 const ${index} column = start, at = begin + column;
 ${caller.body()}\
 % for name in names:
-% if lanes > 1:
-                ${T} ${name}_counted = ${name}_value;
-                if (count < ${lanes})
-                    for (int lane = count; lane < ${lanes}; lane++) ((${compute} *)&${name}_counted)[lane] = ${identity};
-${add(kind, name, f"{name}_counted", T)}\
-% else:
 ${add(kind, name, f"{name}_value", T)}\
-% endif
 % endfor
             }
+% if lanes > 1:
+            if (start < n) {
+                ${ragged("start", index, lanes, joined)}\
+                const ${index} column = start - again, at = begin + column;
+${caller.body()}\
+% for name in names:
+                const ${T} ${name}_counted = between(${name}_value, ${identity}, again, until);
+${add(kind, name, f"{name}_counted", T)}\
+% endfor
+            }
+% endif
         }
 % endif
 % for name in names:

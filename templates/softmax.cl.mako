@@ -7,16 +7,18 @@
     T = common.module.vector(compute, lanes)
     exp = f"exp_{T}"
     load = lambda name: f"get_{storage}({name}, at)" if lanes == 1 else f"load_{storage}({name} + at, count)"
-    store = lambda value: f"put_{storage}(out, at, {value})" if lanes == 1 else f"store_{storage}(out + at, {value}, count)"
+    write = lambda value: f"put_{storage}(out, at, {value})" if lanes == 1 else f"store_{storage}(out + at, {value}, count)"
+    store = lambda value: write(value) if lanes == 1 else f"store_run_{storage}(out + at, {value}, count, again)"
     given = ["data"] if step in ("softmax", "log_softmax") else ["head", "result"]
-    folding = lambda kind, folded: dict(kind=kind, names=[folded], index=index, compute=compute, lanes=lanes, schedule=schedule, group=group)
-    running = dict(index=index, lanes=lanes, schedule=schedule, group=group)
+    folding = lambda kind, folded: dict(kind=kind, names=[folded], index=index, compute=compute, lanes=lanes, schedule=schedule, group=group, joined=True)
+    running = dict(index=index, lanes=lanes, schedule=schedule, group=group, joined=True)
     keep = storage == compute
 %>\
 ${common.head({storage}, {compute}, fp64)}\
 ${common.memory({storage}, index, lanes)}\
 ${functions.needed([(T, "", f"{exp}(")] if step != "softmax_back" else [], lanes)}\
 ${rows.functions(["max", "sum"] if given == ["data"] else ["sum"], compute, lanes, schedule, group)}\
+${rows.store_run({storage}, compute, lanes)}\
 
 __kernel void ${name}(
     __global ${storage} *out,
@@ -37,7 +39,7 @@ ${rows.each_row(index, schedule, group, compute)}\
 <%call expr="rows.fold(**folding('sum', 'total'))">\
                 const ${T} exponent = ${load("data")} - largest, total_value = ${exp}(exponent);
 % if keep:
-                ${store("total_value" if step == "softmax" else "exponent")};
+                ${write("total_value" if step == "softmax" else "exponent")};
 % endif
 </%call>\
 % if step == "softmax":

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 BLOCK = 8  # runs
 SHORT = 50  # elements: where no more make a result, vectors hold those of several results
+RUNS = launch.ROUNDS // 4  # of a work-item: a strided array takes a round for each lane, and grids do not depend on how arrays lie
 STRIP = 64  # runs beside each other whose totals a work-item keeps at hand
 
 
@@ -177,7 +178,7 @@ def _segments(traits: Traits, inner: bool, keep: int, length: int) -> int:
         part = 16 * traits.group if inner else 64
         wanted = 8 * units if busy < 2 * units else 1
     a_round = traits.lanes if traits.schedule == "cpu" else traits.group
-    return max(1, min(wanted // max(1, busy), length // part), -(-length // (launch.ROUNDS * (a_round if inner else 1))))
+    return max(1, min(wanted // max(1, busy), length // part), -(-length // (RUNS * (a_round if inner else 1))))
 
 
 def _grid(traits: Traits, inner: bool, keep: int, length: int, segments: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -187,7 +188,7 @@ def _grid(traits: Traits, inner: bool, keep: int, length: int, segments: int) ->
         rounds = units * (-(-part // traits.lanes) + BLOCK if inner else part + BLOCK)
         apart = units if inner else -(-units // 4)  # strips narrower than that waste what a row brings to the cache
         wanted = min(-(-4 * traits.compute_units // segments), keep * length // 8192, apart)
-        return (max(1, min(units, max(wanted, -(-rounds // launch.ROUNDS)))), segments), (1, 1)
+        return (max(1, min(units, max(wanted, -(-rounds // RUNS)))), segments), (1, 1)
     group = traits.group
     items = min(keep, 65536) if inner else -(-keep // group)
     return (items * group, segments), (group, 1)

@@ -43,6 +43,21 @@ def test_folds_are_those_of_numpy_along_every_choice_of_axes(shape, fold):
             np.testing.assert_allclose(got, expected.reshape(got.shape), rtol=1e-4 if fold == "prod" else 2e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("length", [51, 67, 128, 131, 250, 1025])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "int64"])
+def test_rows_of_any_length_are_folded_whole(length, dtype):
+    x = sample((3, length), dtype)
+    wide = np.zeros((3, length + 5), dtype)
+    wide[:, 2:-3] = x
+    layouts = [nd.array(x, dtype=dtype), nd.array(wide, dtype=dtype)[:, 2:-3], nd.array(x.T.copy(), dtype=dtype).T]
+    for fold, oracle in FOLDS.items():
+        found, *others = (engine.to_numpy(registry[fold](given.value, axis=1)) for given in layouts)
+        expected = oracle(x.astype(np.float64) if dtype.startswith("float") else x, axis=1)
+        np.testing.assert_allclose(found, expected.astype(found.dtype), rtol=3e-3 if dtype == "float16" else 1e-4, err_msg=fold)
+        for other in others:
+            np.testing.assert_array_equal(other, found, fold)
+
+
 @pytest.mark.parametrize("length", [1, 2, reduce.SHORT, reduce.SHORT + 1])
 def test_few_elements_make_each_of_many_results(length):
     x = sample((2, 37, length))

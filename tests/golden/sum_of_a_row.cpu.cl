@@ -66,6 +66,14 @@ inline float2 lost_by_2(float2 a, float2 b) { const float2 sum = a + b, more = s
 inline float join_1(float a, float b) { return a + b; }
 inline float lost_by_1(float a, float b) { const float sum = a + b, more = sum - a; return (a - (sum - more)) + (b - more); }
 
+typedef int8 bits_anywhere __attribute__((aligned(4)));
+__constant int LANES[24] = {0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+inline float8 between(float8 x, float8 other, int begin, int end)
+{
+    const int8 inside = *(__constant const bits_anywhere *)(LANES + 16 - begin - end);
+    return as_float8((as_int8(x) & inside) | (as_int8(other) & ~inside));
+}
+
 __kernel __attribute__((vec_type_hint(float8)))
 void multiply_exp_sum__float32_1d(
     __global float *out,
@@ -113,21 +121,19 @@ void multiply_exp_sum__float32_1d(
         for (; start < to; start += 64) {
             float8 parts[8];
             for (int u = 0; u < 8; u++) {
-                const int at = start + u * 8;
+                int at = start + u * 8;
                 if (at >= to) {
                     parts[u] = (float8)(0);
                     continue;
                 }
-                const int count = (int)min((int)8, to - at);
+                const int left = (int)min((int)8, to - at), again = to - from < 8 ? 0 : 8 - left, count = left + again;
+                at -= again;
                 const float8 a0 = load_float(a0_data + a0_start + a0_shift + at, count);
                 const float8 a1 = load_float(a1_data + a1_start + a1_shift + at, count);
                 const float8 t0 = a0 * a1;
                 const float8 t1 = exp_float8(t0);
                 const float8 value = t1;
-                parts[u] = value;
-                // One by one: Mesa has comparisons of widened ints wrong, and so a choice between vectors of long by a comparison of ints.
-                if (count < 8)
-                    for (int lane = count; lane < 8; lane++) ((float *)&parts[u])[lane] = 0;
+                parts[u] = between(value, 0, again, count);
             }
             const float8 joined = join(join(join(parts[0], parts[1]), join(parts[2], parts[3])), join(join(parts[4], parts[5]), join(parts[6], parts[7])));
             lost += lost_by(total, joined);

@@ -228,6 +228,32 @@ def test_a_layer_is_normalised_by_one_kernel_and_back_by_two(draw):
         assert counts.launches == launches
 
 
+@portability
+@pytest.mark.parametrize("length", [1, 3, 10, 16, 17, 31, 50, 67, 130])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_row_of_any_length_gives_the_same_wherever_it_stands(length, dtype, generator, context):
+    row, head, gamma = (generator.normal(size=length).astype(dtype).astype(float) for _ in range(3))
+    powers = np.exp(row - row.max())
+    shares, deviation, middle = powers / powers.sum(), np.sqrt(row.var() + 1e-5), row - row.mean()
+    flow, normal = head * gamma, middle / deviation
+    expected = {
+        "softmax": (shares, (head - (head * shares).sum()) * shares),
+        "log_softmax": (np.log(shares), head - shares * head.sum()),
+        "LayerNorm": (normal * gamma + gamma, (flow - flow.mean() - normal * (flow * normal).mean()) / deviation),
+    }
+    for name, both in expected.items():
+        data, heads, scale = (
+            nd.array(np.tile(x, shape), ctx=context, dtype=dtype) for x, shape in ((row, (37, 1)), (head, (37, 1)), (gamma, 1))
+        )
+        data.attach_grad()
+        with autograd.record():
+            result = getattr(nd, name)(data, *[scale] * 2 if name == "LayerNorm" else [])
+        result.backward(heads)
+        for got, wanted in zip((result.asnumpy(), data.grad.asnumpy()), both, strict=True):
+            np.testing.assert_array_equal(got, np.tile(got[0], (37, 1)), name)
+            np.testing.assert_allclose(got[0], wanted, rtol=1e-5 if dtype == "float32" else 1e-2, atol=1e-5 if dtype == "float32" else 1e-2)
+
+
 def test_a_fixed_gamma_is_one_and_gets_no_gradient(draw, context):
     data, gamma = draw(4, 2), draw(2)
     gamma.attach_grad()
