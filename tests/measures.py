@@ -12,6 +12,7 @@ from threading import Barrier
 from typing import Any
 
 import numpy as np
+import pyopencl as cl
 
 import clnd as mx
 from clnd import autograd, engine
@@ -29,6 +30,11 @@ def other_driver() -> Any:
     mine = mx.cpu(0).device.cl.platform
     found = (candidate.cl for candidate in candidates() if candidate.kind == "cpu" and candidate.cl.platform != mine)
     return next((device for device in found if reason_unusable(device) is None), None)
+
+
+def keeps_denormals(device: Device) -> bool:
+    """Whether float32 has numbers below the least normal one there, or zeros for them."""
+    return bool(device.cl.single_fp_config & cl.device_fp_config.DENORM)
 
 
 def forget_kernels(monkeypatch: Any) -> None:

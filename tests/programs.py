@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+import clnd as mx
 from clnd import autograd, nd
+from measures import keeps_denormals
 
 FLOATS = ("float32", "float64", "float16")
 INTEGERS = ("int32", "int64", "int8", "uint8")
@@ -228,6 +230,16 @@ def promote(*dtypes: np.dtype) -> np.dtype:
     return np.result_type(*(floats or dtypes))
 
 
+def offered(dtypes: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the dtypes that the device has, else float32; float16 is on every device, since it is computed in float32."""
+    return tuple(dtype for dtype in dtypes if dtype != "float64" or mx.cpu().device.traits.fp64) or ("float32",)
+
+
+def flushes(dtype: np.dtype) -> bool:
+    """May the device put zero for a denormal number? It may in float32 alone."""
+    return dtype == np.float32 and not keeps_denormals(mx.cpu().device)
+
+
 def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The common shape, if there is one."""
     try:
@@ -354,8 +366,10 @@ class Mirror:
             information = np.finfo(dtype)
             exact = (error == 0) & rounded
             nearest = value.astype(dtype).astype(float)
-            error += np.where(exact, 0, (1 if rounded else ULPS) * float(information.eps) * (abs(value) + error))
-            error += np.where((value != 0) & (abs(value) < information.tiny) & (dtype != np.float16), float(information.tiny), 0)
+            unit = np.maximum(float(information.eps) * (abs(value) + error), float(information.smallest_subnormal))
+            error += np.where(exact, 0, (1 if rounded else ULPS) * unit)
+            if flushes(dtype):
+                error += np.where((value != 0) & (abs(value) < information.tiny), float(information.tiny), 0)
             value = np.where(exact, nearest, value)
             self.require(abs(value) <= LARGEST)
         else:
@@ -759,9 +773,9 @@ SEEDS = st.integers(0, 2**32 - 1)
 def programs(
     draw: Any, dtypes: tuple[str, ...] = (*FLOATS, *INTEGERS, "bool"), leaves: bool = False, wild: bool = False, smooth: bool = False
 ) -> Program:
-    """Programs of up to twelve steps over arrays of up to three of the dtypes; with `leaves` every float array is one, else some are."""
+    """Programs of up to twelve steps over arrays of up to three of the dtypes that the device has; `leaves` makes each float array one."""
     mirror = Mirror(wild, smooth, leaves_are_fixed=True)
-    draft = Draft(mirror, dtypes, draw(SEEDS))
+    draft = Draft(mirror, offered(dtypes), draw(SEEDS))
     inputs, marked = {}, []
     for _ in range(draft.integer(1, 3)):
         name, value = draft.new_name(), np.asarray(draft.input(draft.choose(draft.dtypes)))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, find, given, settings
 
+import clnd as mx
 import programs
 from clnd import MXNetError, autograd, engine, nd
 from programs import FLOATS, Known, Mirror, Program
@@ -72,7 +73,7 @@ def test_lazy_and_eager_programs_have_gradients_of_the_same_bits(program: Progra
 @given(programs.programs(dtypes=("float64",), leaves=True, smooth=True))
 def test_gradients_are_those_of_the_complex_step(program: Program):
     """Along a drawn direction d, the derivative of an analytic f is Im(f(x + ihd)) / h, without cancellation for however small an h."""
-    tiny = 1e-30
+    tiny, allowed = 1e-30, 1e-9 if mx.cpu().device.traits.fp64 else 1e-3  # float64 has nine digits more than float32
     mirror = Mirror(wild=True)
     directions = {name: np.cos(np.arange(program.inputs[name].size)).reshape(program.inputs[name].shape) for name in program.leaves}
     for name, value in program.inputs.items():
@@ -84,7 +85,7 @@ def test_gradients_are_those_of_the_complex_step(program: Program):
 
     products = [gradient.asnumpy() * directions[name] for name, gradient in zip(program.leaves, program.gradients())]
     size = 1 + sum(abs(product).sum() for product in products)
-    assert abs(sum(product.sum() for product in products) - expected) <= 1e-9 * size
+    assert abs(sum(product.sum() for product in products) - expected) <= allowed * size
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pyopencl as cl
 import pytest
 from scipy import special
 
@@ -16,6 +15,7 @@ from clnd.engine import dtypes
 from clnd.errors import DTypeError
 from clnd.ndarray import NDArray
 from clnd.ops import registry
+from measures import keeps_denormals
 from ops.table import oracle
 
 SIZE = 200_000  # random bit patterns for each function
@@ -130,10 +130,6 @@ def patterns(generator, dtype, size=SIZE):
     )
     found[np.isnan(found)] = np.nan  # of signalling ones NumPy complains
     return found
-
-
-def keeps_denormals(device):
-    return bool(device.cl.single_fp_config & cl.device_fp_config.DENORM)
 
 
 def computed(device, name, x, **attributes):
