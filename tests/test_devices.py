@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyopencl as cl
 import pytest
 
 import clnd as mx
@@ -20,12 +21,20 @@ from measures import other_driver
 pytestmark = pytest.mark.portability
 
 
-@pytest.fixture(params=["one driver", "two drivers"])
+def part_of(device):
+    """Half of an OpenCL device, as a device of its own."""
+    equally = cl.device_partition_property.EQUALLY
+    if device.max_compute_units < 2 or equally not in device.partition_properties:
+        pytest.skip("the device cannot be divided")
+    return device.create_sub_devices([equally, device.max_compute_units // 2])[0]
+
+
+@pytest.fixture(params=["one driver", "two drivers", "a part"])
 def other(request, monkeypatch):
-    """The context of a second device: the first one's OpenCL device again, or that of another driver."""
+    """The context of a second device: the first one's OpenCL device again, that of another driver, or a part of the first one."""
     first = mx.cpu(0).device
-    chosen = other_driver() if request.param == "two drivers" else None
-    second = Device(chosen or first.cl, "the second one", "cpu", 1)
+    chosen = {"one driver": lambda device: device, "two drivers": lambda device: other_driver() or device, "a part": part_of}
+    second = Device(chosen[request.param](first.cl), "the second one", "cpu", 1)
     monkeypatch.setattr(context, "find_device", lambda kind, index: (first, second)[index])
     return mx.cpu(1)
 
@@ -139,7 +148,7 @@ def test_a_driver_with_two_devices(run):
     """PoCL can be told to have several."""
     device = mx.cpu(0).device.cl
     if device.platform.name != POCL:
-        return
+        pytest.skip("not PoCL")
     name = device.name.split("-")[0]
     code = TWICE.format(folder=str(Path(__file__).parent))
     done = run(code, POCL_DEVICES=f"{name} {name}", CLND_DEVICES=device.driver_version.strip(), CLND_AS_GPU=None)
