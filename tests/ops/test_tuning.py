@@ -155,6 +155,7 @@ def test_no_cache_measures_in_every_run(disk, stopwatch, monkeypatch):
         assert len(stopwatch) == number
 
 
+@pytest.mark.no_zones
 def test_a_capture_does_not_hear_of_measuring(disk, stopwatch):
     disk("1")
     x = nd.ones((100, 120))

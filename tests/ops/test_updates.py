@@ -295,6 +295,7 @@ def stepped(out, arrays):
     return [x.asnumpy() for x in (out, *arrays[2:])]
 
 
+@pytest.mark.no_zones
 def test_what_nobody_else_holds_is_written_where_it_lies():
     arrays = [nd.array(drawn(i, 3, 5)) for i in range(4)]
     arrays[0].attach_grad()
@@ -371,6 +372,7 @@ def test_a_step_taken_again_follows_what_has_changed():
         nd.adam_update(*arrays, out=arrays[0])
 
 
+@pytest.mark.no_zones
 def test_steps_keep_no_arrays():
     weight, grad = nd.ones(100), nd.ones(100)
     for _ in range(3):
