@@ -409,6 +409,8 @@ class NDArray:
     @guarded
     def as_in_context(self, context: Context) -> NDArray:
         """The array on another context; itself where it is there already."""
+        if not isinstance(context, Context):
+            raise DTypeError(f"as_in_context takes a context, such as mx.cpu(), but was given a {type(context).__name__}")
         return self if context == self.context else self.copyto(context)
 
     as_in_ctx = as_in_context

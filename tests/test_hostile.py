@@ -26,9 +26,10 @@ for call in fuzz_calls.table():
 
 @st.composite
 def wrong_calls(draw):
-    """A call of some operator with something replaced."""
-    made = draw(st.sampled_from(CALLS[draw(st.sampled_from(sorted(CALLS)))]))
-    return made, *draw(st.sampled_from(list(fuzz_calls.changes(made))))
+    """A call of some operator with one argument or two replaced."""
+    call = draw(st.sampled_from(CALLS[draw(st.sampled_from(sorted(CALLS)))]))
+    change = st.sampled_from(list(fuzz_calls.changes(call)))
+    return call, draw(st.lists(change, min_size=1, max_size=2, unique_by=lambda change: change[0]))
 
 
 @settings(derandomize=True, max_examples=max(1500, settings().max_examples), suppress_health_check=list(HealthCheck))
@@ -45,6 +46,22 @@ def test_errors_of_python_name_the_operator():
     with pytest.raises(mx.MXNetError, match=r"^softmax: temperature|^softmax cannot be called with data=.*temperature=") as caught:
         nd.softmax(nd.ones((2, 3)), temperature=(1, 2))
     assert isinstance(caught.value, TypeError) or isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (lambda x: x + [[1], [2, 3]], "add: an operand is no array"),
+        (lambda x: nd.take(x, np.array(["a"])), "take: an operand's dtype"),
+        (lambda x: nd.from_numpy(np.array(["a"])), "from_numpy: dtype"),
+        (lambda x: x.astype("int64") * float("nan"), "multiply: the number nan"),
+        (lambda x: nd.contrib.boolean_mask(x, nd.ones(2)), "boolean_mask: a mask"),
+        (lambda x: x.as_in_context(nd.zeros(3)), "as_in_context takes a context"),
+    ],
+)
+def test_errors_about_operands_name_what_was_called(work, said):
+    with pytest.raises(mx.MXNetError, match=f"^{said}"):
+        work(nd.ones(3))
 
 
 @pytest.mark.parametrize(

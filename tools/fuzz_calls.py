@@ -1,10 +1,11 @@
 """Call every operator with what nobody should give it: each call must answer, or be refused with an error that names the operator.
 
-    CLND_TRAITS=max_allocation=67108864 python tools/fuzz_calls.py [--only PART] [--count N] [--seed N] [--dry]
+    CLND_TRAITS=max_allocation=67108864 python tools/fuzz_calls.py [--only PART] [--count N] [--two] [--seed N] [--dry]
 
 The calls are those of compare_mxnet.py and some more, with one argument replaced: attributes by numbers that are negative, huge, not finite
-or of the wrong type, by shapes whose products overflow, by what is no number at all; arrays by others of odd shapes and dtypes. A small
-`max_allocation` makes whatever is too large an error. `--dry` stops each call at its first kernel. What goes wrong is printed by kind.
+or of the wrong type, by shapes whose products overflow, by what is no number at all; arrays by others of odd shapes and dtypes. `--two`
+replaces two arguments at once, in so many calls, drawn by the seed. A small `max_allocation` makes whatever is too large an error. `--dry`
+stops each call at its first kernel. What goes wrong is printed by kind; a call that ends the process is kept in `--log FILE`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import random
 import re
 import signal
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from compare_mxnet import Call, calls, draw, numbers  # noqa: E402
 import clnd as mx  # noqa: E402
 from clnd import nd  # noqa: E402
 from clnd.opencl.program import Programs  # noqa: E402
+from clnd.ops import registry  # noqa: E402
 
 NUMBERS = [-1, 0, 1, 2, -2, 3, 7, -100, 127, 128, 32768, 1000003]
 NUMBERS += [sign * (1 << bits) + more for bits in (31, 32, 53, 63, 64, 100) for sign in (1, -1) for more in (-1, 0, 1)]
@@ -48,6 +51,15 @@ DTYPES = ["bool", "int8", "uint8", "int32", "int64", "uint64", "float16", "float
 
 # What must not come through: the words of the driver, of its binding, of templates.
 RAW = re.compile(r"pyopencl|\bcl[A-Z]\w+|\bCL_|INVALID_[A-Z]|the driver (cannot|refuses)|rendering \w+\.cl")
+
+
+Change = tuple[str, Any]  # an attribute's name or an array's number, and what to put there
+
+
+MOST = 1 << 20  # KiB that a call may add to what the process took at most: an array is refused that takes a sixteenth of it
+
+
+PARTS = {*registry, *dir(nd), *dir(nd.random), "Context"}
 
 
 class Reached(BaseException):
@@ -126,7 +138,7 @@ def function_of(call: Call) -> Callable[..., Any]:
     return found
 
 
-def changes(call: Call) -> Iterator[tuple[str, Any]]:
+def changes(call: Call) -> Iterator[Change]:
     """All single replacements: of an attribute, by its name, or of an array, by its number."""
     import inspect
 
@@ -146,29 +158,45 @@ def changes(call: Call) -> Iterator[tuple[str, Any]]:
             yield from ((str(i), ("value", value)) for value in (*NUMBERS[:3], *FLOATS[:2], *OTHERS, *ARRAYS))
 
 
-def describe(call: Call, name: str, value: Any) -> str:
-    """A call and the replacement, in a line."""
-    text = repr(value)
-    return f"{call} with {'array ' if name.isdigit() else ''}{name}={text if len(text) < 80 else text[:77] + '...'}"
+def doubled(count: int, only: str, generator: random.Random) -> Iterator[tuple[Call, list[Change]]]:
+    """So many calls with two arguments replaced."""
+    options = []
+    for call in table():
+        of_each: dict[str, list[Change]] = defaultdict(list)
+        for change in changes(call) if only in call.name else ():
+            of_each[change[0]].append(change)
+        if len(of_each) > 1:
+            options.append((call, of_each))
+    for _ in range(count):
+        call, of_each = generator.choice(options)
+        yield call, [generator.choice(of_each[name]) for name in generator.sample(list(of_each), 2)]
 
 
-def attempt(call: Call, name: str, value: Any, finish: bool = True) -> str | None:
+def describe(call: Call, made: Sequence[Change]) -> str:
+    """A call and the replacements, in a line."""
+    texts = [f"{'array ' if name.isdigit() else ''}{name}={textwrap.shorten(repr(value), 80)}" for name, value in made]
+    return f"{call} with {' and '.join(texts)}"
+
+
+def attempt(call: Call, made: Sequence[Change], finish: bool = True) -> str | None:
     """Make a call with something replaced; say what is wrong with the answer, if anything is."""
     arrays: list[Any] = [nd.array(a, dtype=a.dtype) for a in call.arrays]
     attributes = dict(call.attributes)
     if call.name == "nd.concatenate":
         attributes["arrays"] = [nd.ones((2, 3)), nd.ones((2, 3))]
-    if not name.isdigit():
-        attributes[name] = value
-    else:
-        what, given = value
-        i = int(name)
-        if what == "shape":
-            arrays[i] = nd.array(np.ones(given, "float32"))
-        elif what == "dtype":
-            arrays[i] = nd.array(call.arrays[i], dtype=given)
+    for name, value in made:
+        if not name.isdigit():
+            attributes[name] = value
         else:
-            arrays[i] = given
+            what, given = value
+            i = int(name)
+            if what == "shape":
+                arrays[i] = nd.array(np.ones(given, "float32"))
+            elif what == "dtype":
+                arrays[i] = nd.array(call.arrays[i], dtype=given)
+            else:
+                arrays[i] = given
+    before = peak()
     recording = mx.autograd.is_recording()
     try:
         results = function_of(call)(*arrays, **attributes)
@@ -188,7 +216,11 @@ def attempt(call: Call, name: str, value: Any, finish: bool = True) -> str | Non
         short = call.name.rsplit(".", 1)[-1]
         if RAW.search(text):
             return f"{type(error).__name__} with the driver's words: {text[:150]}"
-        if not isinstance(error, mx.MXNetError) and short.strip("_") not in text:
+        names = [short.strip("_")]
+        if isinstance(error, mx.MXNetError):  # may name the argument, or a part that the operator is made of
+            names += [name.rsplit("_", 1)[-1] for name, _ in made if not name.isdigit()]
+            names += ["index", "indices", "square brackets"] if "item" in short else []
+        if not any(name.casefold() in text.casefold() for name in names) and text.split(":")[0].split()[0].strip(",") not in PARTS:
             return f"{type(error).__name__} that does not name it: {text[:100]}"
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
@@ -196,7 +228,17 @@ def attempt(call: Call, name: str, value: Any, finish: bool = True) -> str | Non
         return f"{type(error).__name__}: {str(error)[:100]}"
     if mx.autograd.is_recording() != recording:
         return "recording is no longer as it was"
+    if peak() > before + MOST:
+        return f"takes {peak() - before} KiB"
     return None
+
+
+def peak() -> int:
+    """KiB of memory that the process has had at most; nothing where no /proc tells."""
+    try:
+        return int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0])
+    except OSError:
+        return 0
 
 
 @contextmanager
@@ -219,13 +261,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="part of the names of operators")
     parser.add_argument("--count", type=int, help="so many of the replacements, drawn by the seed; by default all")
+    parser.add_argument("--two", action="store_true", help="replace two arguments, in --count calls")
+    parser.add_argument("--log", type=Path, help="file to keep the present call in, for one that ends the process")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dry", action="store_true", help="stop at the first kernel")
     parser.add_argument("--patience", type=int, default=60, help="seconds for a call")
     given = parser.parse_args()
-    todo = [(call, *change) for call in table() if given.only in call.name for change in changes(call)]
-    if given.count is not None:
-        todo = random.Random(given.seed).sample(todo, min(given.count, len(todo)))
+    generator = random.Random(given.seed)
+    if given.two:
+        todo = list(doubled(given.count or 10_000, given.only, generator))
+    else:
+        todo = [(call, [change]) for call in table() if given.only in call.name for change in changes(call)]
+        if given.count is not None:
+            todo = generator.sample(todo, min(given.count, len(todo)))
 
     def hang(*about: Any) -> None:
         raise Hangs
@@ -233,19 +281,21 @@ def main() -> int:
     if hasattr(signal, "SIGALRM"):
         signal.signal(signal.SIGALRM, hang)
     wrong: Counter[tuple[str, str]] = Counter()
-    for number, (call, name, value) in enumerate(todo):
+    for number, (call, made) in enumerate(todo):
+        if given.log:
+            given.log.write_text(describe(call, made), encoding="utf-8")
         if hasattr(signal, "alarm"):
             signal.alarm(given.patience)
         if given.dry:
             with no_kernels():
-                problem = attempt(call, name, value, finish=False)
+                problem = attempt(call, made, finish=False)
         else:
-            problem = attempt(call, name, value)
+            problem = attempt(call, made)
         if problem is not None:
             kind = call.name, re.sub(r"\d+", "N", problem)[:60]
             wrong[kind] += 1
             if wrong[kind] == 1:
-                print(f"{describe(call, name, value)}: {problem}", flush=True)
+                print(f"{describe(call, made)}: {problem}", flush=True)
         if number % 20000 == 19999:
             print(f"{number + 1} of {len(todo)}", file=sys.stderr, flush=True)
     if hasattr(signal, "alarm"):

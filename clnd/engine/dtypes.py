@@ -54,14 +54,14 @@ int32, int64, uint8, bool_ = (np.dtype(name) for name in ("int32", "int64", "uin
 Scalar = bool | int | float
 
 
-def as_dtype(dtype: Any) -> np.dtype[Any]:
-    """The NumPy dtype that `dtype` names; DTypeError where it names none or one that no kernel handles."""
+def as_dtype(dtype: Any, whose: str = "") -> np.dtype[Any]:
+    """The NumPy dtype that `dtype` names; DTypeError, which begins with `whose`, where it names none or one that no kernel handles."""
     try:
         found: np.dtype[Any] | None = np.dtype(dtype)
     except TypeError:
         found = None
     if found is None or found not in INFO:
-        raise DTypeError(f"dtype {shown(dtype)} is not supported; the dtypes are {', '.join(TABLE)}")
+        raise DTypeError(f"{whose}dtype {shown(dtype)} is not supported; the dtypes are {', '.join(TABLE)}")
     return found
 
 

@@ -35,7 +35,7 @@ def from_numpy(ndarray: np.ndarray[Any, Any], zero_copy: bool = True, array_cls:
     """
     if not isinstance(ndarray, np.ndarray):
         raise DTypeError(f"from_numpy takes a NumPy array, not {type(ndarray).__name__}; nd.array takes lists and numbers")
-    dtype, context = dtypes.as_dtype(ndarray.dtype.newbyteorder("=")), current_context()
+    dtype, context = dtypes.as_dtype(ndarray.dtype.newbyteorder("="), "from_numpy: "), current_context()
     return array_cls(engine.from_numpy(ndarray.astype(dtype, copy=False), context.device), context)
 
 

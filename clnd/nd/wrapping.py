@@ -113,7 +113,7 @@ def unwrap(name: str, given: Sequence[Any]) -> tuple[list[Any], Context]:
         elif isinstance(x, NUMBERS):
             values.append(x)
         elif isinstance(x, (np.ndarray, list, tuple)):
-            values.append(from_host(x, context))
+            values.append(from_host(name, x, context))
         elif x is None:
             continue
         else:
@@ -121,15 +121,16 @@ def unwrap(name: str, given: Sequence[Any]) -> tuple[list[Any], Context]:
     return values, context
 
 
-def from_host(array: Any, context: Context) -> Value:
+def from_host(name: str, array: Any, context: Context) -> Value:
     """A NumPy array or list beside an NDArray, as a value: floats as float32 unless NumPy says otherwise."""
     try:
         found = np.asarray(array)
     except ValueError as error:
-        raise DTypeError(f"not an array: {error}") from error
+        raise DTypeError(f"{name}: an operand is no array: {error}") from error
     if found.dtype == np.float64 and not context.device.traits.fp64:
         found = found.astype(np.float32)
-    return engine.from_numpy(found.astype(dtypes.as_dtype(found.dtype), copy=False), context.device)
+    dtype = dtypes.as_dtype(found.dtype, f"{name}: an operand's ")
+    return engine.from_numpy(found.astype(dtype, copy=False), context.device)
 
 
 def deliver(name: str, result: Any, context: Context, out: Any = None) -> Any:
@@ -166,14 +167,14 @@ def operator_method(op: Operator, method: str) -> Callable[..., Any]:
         if isinstance(other, NUMBERS):
             return NDArray(call(self.value, other), self._context)
         if isinstance(other, (np.ndarray, list, tuple)):
-            return NDArray(call(self.value, from_host(other, self._context)), self._context)
+            return NDArray(call(self.value, from_host(name, other, self._context)), self._context)
         return NotImplemented
 
     def reflected(self: NDArray, other: Any) -> Any:
         if isinstance(other, NUMBERS):
             return NDArray(call(other, self.value), self._context)
         if isinstance(other, (np.ndarray, list, tuple)):
-            return NDArray(call(from_host(other, self._context), self.value), self._context)
+            return NDArray(call(from_host(name, other, self._context), self.value), self._context)
         return NotImplemented
 
     found = reflected if method.startswith("__r") else forward

@@ -244,7 +244,7 @@ def boolean_mask(data: Value, index: Value, *, axis: int = 0) -> Value:
     axis = normalize_axis("boolean_mask", axis, data.ndim)
     end = axis + index.ndim
     if index.shape != data.shape[axis:end]:
-        raise IndexOutOfRange(f"a mask of shape {index.shape} does not fit an array of shape {data.shape}, from axis {axis} on")
+        raise IndexOutOfRange(f"boolean_mask: a mask of shape {index.shape} does not fit shape {data.shape} from axis {axis} on")
     lines = registry["reshape"](data, shape=(*data.shape[:axis], index.size, *data.shape[end:]))
     return take(lines, true_positions(converted(index, dtypes.bool_)), axis=axis, mode="clip")
 

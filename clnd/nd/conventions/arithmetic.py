@@ -11,11 +11,11 @@ from clnd.ops import Operator, registry
 from .declare import CONVENTIONS, Convention, convention, scalar_for
 
 
-def _typed(lhs: Any, rhs: Any) -> tuple[Any, Any]:
+def _typed(name: str, lhs: Any, rhs: Any) -> tuple[Any, Any]:
     if not isinstance(lhs, Value):
-        lhs = scalar_for(lhs, rhs.dtype)
+        lhs = scalar_for(name, lhs, rhs.dtype)
     elif not isinstance(rhs, Value):
-        rhs = scalar_for(rhs, lhs.dtype)
+        rhs = scalar_for(name, rhs, lhs.dtype)
     return lhs, rhs
 
 
@@ -24,7 +24,7 @@ def arithmetic(op: Operator) -> Convention:
     """A scalar takes the array's dtype."""
 
     def function(lhs: Any, rhs: Any) -> Any:
-        return op(lhs, rhs) if type(lhs) is type(rhs) is Value else op(*_typed(lhs, rhs))
+        return op(lhs, rhs) if type(lhs) is type(rhs) is Value else op(*_typed(op.name, lhs, rhs))
 
     return function
 
@@ -35,7 +35,7 @@ def division(op: Operator) -> Convention:
     truncated = registry["truncated_divide"]
 
     def function(lhs: Any, rhs: Any) -> Any:
-        lhs, rhs = _typed(lhs, rhs)
+        lhs, rhs = _typed(op.name, lhs, rhs)
         whole = all(dtypes.category(x.dtype) != "float" for x in (lhs, rhs) if isinstance(x, Value))
         return (truncated if whole else op)(lhs, rhs)
 
