@@ -73,7 +73,7 @@ def test_lazy_and_eager_programs_have_gradients_of_the_same_bits(program: Progra
 @given(programs.programs(dtypes=("float64",), leaves=True, smooth=True))
 def test_gradients_are_those_of_the_complex_step(program: Program):
     """Along a drawn direction d, the derivative of an analytic f is Im(f(x + ihd)) / h, without cancellation for however small an h."""
-    tiny, allowed = 1e-30, 1e-9 if mx.cpu().device.traits.fp64 else 1e-3  # float64 has nine digits more than float32
+    tiny, allowed = 1e-30, 1e-9 if mx.cpu().device.traits.fp64 else 1e-5  # of float32's, which found 4e-7 at most of 1,500 programs
     mirror = Mirror(wild=True)
     directions = {name: np.cos(np.arange(program.inputs[name].size)).reshape(program.inputs[name].shape) for name in program.leaves}
     for name, value in program.inputs.items():

@@ -5,14 +5,17 @@
 `--alone` runs every operator at once and compares values; `--fused` compares values of programs whose operators wait for each other,
 recorded and not, and the bits of results and gradients with those of operators run at once. Programs are drawn a hundred at a time, each
 hundred from a seed that is printed: `--first N` begins with hundred N. A wrong program is made smaller, printed, and ends the run.
+They are drawn from the dtypes that the device has. With CLND_TEST_ZONES=1 a write beyond a buffer is wrong too.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ import clnd as mx  # noqa: E402
 import programs  # noqa: E402
 import test_programs as checks  # noqa: E402
 from clnd import engine  # noqa: E402
+from measures import zones_untouched  # noqa: E402
 
 HUNDRED = 100
 
@@ -73,7 +77,8 @@ def hundred(check: Callable[[programs.Program], None], drawn: dict[str, Any], nu
     def run(program: programs.Program) -> None:
         nonlocal done
         done += 1
-        check(program)
+        with zones_untouched() if os.environ.get("CLND_TEST_ZONES") == "1" else nullcontext():
+            check(program)
 
     run()
     return done
