@@ -1,6 +1,7 @@
 """What nobody should give: every operator answers it, or refuses it with an error that names the operator; nothing reaches memory."""
 
 import importlib.util
+import random
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -39,6 +40,13 @@ def test_an_operator_answers_or_refuses(change):
     with fuzz_calls.no_kernels():
         problem = fuzz_calls.attempt(*change, finish=False)
     assert problem is None, f"{fuzz_calls.describe(*change)}: {problem}"
+
+
+def test_two_arguments_are_replaced_at_once():
+    for call, made in fuzz_calls.doubled(20, "softmax", random.Random(0)):
+        (first, _), (second, _) = made
+        assert "softmax" in call.name and first != second
+        assert {name for name, _ in fuzz_calls.changes(call)} >= {first, second}
 
 
 def test_errors_of_python_name_the_operator():

@@ -1,8 +1,11 @@
 """Random programs: against NumPy, lazy against eager, recorded against not, and gradients against the complex step."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import Phase, find, given, settings
+from hypothesis.errors import NoSuchExample
 
 import clnd as mx
 import programs
@@ -86,6 +89,30 @@ def test_gradients_are_those_of_the_complex_step(program: Program):
     products = [gradient.asnumpy() * directions[name] for name, gradient in zip(program.leaves, program.gradients())]
     size = 1 + sum(abs(product).sum() for product in products)
     assert abs(sum(product.sum() for product in products) - expected) <= allowed * size
+
+
+def test_programs_are_drawn_from_the_dtypes_that_the_device_has(monkeypatch):
+    def has_double(program):
+        return any(known.dtype == np.float64 for known in program.expected.values())
+
+    device, once = mx.cpu().device, settings(phases=[Phase.generate], database=None)
+    monkeypatch.setattr(device, "traits", replace(device.traits, fp64=False))
+    with pytest.raises(NoSuchExample):
+        find(programs.programs(), has_double, settings=once)
+    assert programs.offered(("float64",)) == ("float32",)
+    if "cl_khr_fp64" in device.cl.extensions:
+        monkeypatch.setattr(device, "traits", replace(device.traits, fp64=True))
+        find(programs.programs(), has_double, settings=once)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_zeros_for_denormals_are_right_only_where_the_device_keeps_none(keeps, monkeypatch):
+    monkeypatch.setattr(programs, "keeps_denormals", lambda device: keeps)
+    for dtype, allowed in (("float32", not keeps), ("float64", False), ("float16", False)):
+        denormal = float(np.finfo(dtype).smallest_subnormal) * 3
+        known = Mirror().finish([denormal], 0, np.dtype(dtype))
+        assert known.value == denormal
+        assert (known.error >= denormal) == allowed, dtype
 
 
 @pytest.mark.parametrize(
