@@ -219,7 +219,7 @@ def attempt(call: Call, made: Sequence[Change], finish: bool = True) -> str | No
         names = [short.strip("_")]
         if isinstance(error, mx.MXNetError):  # may name the argument, or a part that the operator is made of
             names += [name.rsplit("_", 1)[-1] for name, _ in made if not name.isdigit()]
-            names += ["index", "indices", "square brackets"] if "item" in short else []
+            names += ["x[", "index", "indices", "square brackets"] if "item" in short else []
         if not any(name.casefold() in text.casefold() for name in names) and text.split(":")[0].split()[0].strip(",") not in PARTS:
             return f"{type(error).__name__} that does not name it: {text[:100]}"
     except BaseException as error:
