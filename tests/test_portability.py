@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 
 import pytest
 
 import clnd as mx
+from clnd.opencl.memory import MemoryPool
 from clnd.opencl.traits import read_traits
 
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
@@ -30,6 +32,16 @@ def test_that_is_skipped():
 
 def test_that_dies():
     os._exit(7)
+"""
+# Two contexts, each of which empties the log, as Oclgrind's do.
+ORACLE = """
+import subprocess, sys
+_, _, log, *command = sys.argv
+with open(log, "w") as first:
+    print("Controlflow depends on uninitialized value", file=first, flush=True)
+    with open(log, "w") as second:
+        print("Write-write data race at global memory address 0x1", file=second)
+sys.exit(subprocess.call(command))
 """
 
 
@@ -66,6 +78,26 @@ def test_a_run_that_dies_takes_nothing_along(portability, tests, capsys):
 def test_what_passes_is_good(portability, tests):
     outcome = portability.run(portability.Implementation("this one", {}), ["-n0", "-k", "test_of_sums and 1", tests], 300)
     assert outcome.good
+
+
+def test_no_report_is_lost(portability, tests, tmp_path, capsys):
+    oracle = tmp_path / "oracle.py"
+    oracle.write_text(ORACLE, encoding="utf-8")
+    one = portability.Implementation("Oclgrind", {}, [sys.executable, str(oracle)])
+    outcome = portability.run(one, ["-n0", "-k", "test_of_sums and 1", tests], 300)
+    assert not outcome.failures
+    assert not outcome.good
+    assert outcome.reports == {"ninitialized": 1, "data race": 1}
+    assert "Controlflow depends" in capsys.readouterr().err
+
+
+def test_every_buffer_can_be_new(monkeypatch):
+    pool = mx.cpu().device.memory
+    used = pool.allocate(1000).cl  # whose buffer is given back at once
+    assert pool.allocate(1000).cl is used
+    monkeypatch.setattr(MemoryPool, "allocate", MemoryPool.allocate)  # which is undone
+    importlib.import_module("fresh_buffers")
+    assert pool.allocate(1000).cl is not used
 
 
 def test_families_are_those_of_the_operators(portability):
