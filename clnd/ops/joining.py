@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,10 @@ from clnd.engine.layout import Shape
 from clnd.errors import DTypeError, ShapeError
 
 from .declare import composed, launched, normalize_axis, registry, whole_number, whole_numbers
-from .shape import assign, broadcast_to, expand_dims, flip, reshape, slice_axis, squeeze, window
+from .shape import assign, broadcast_to, flip, reshape, slice_axis, squeeze, window
+
+MEMBERS = (4, 16)  # arrays that one launch joins
+_UNSIGNED = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
 
 
 @launched(
@@ -41,18 +46,56 @@ def concat(*data: Value, dim: int = 1) -> Value:
         dtype = dtypes.promote(dtype, x.dtype)
     registry["concat"].device(data)
     shape = tuple(sum(x.shape[axis] for x in data) if i == axis else n for i, n in enumerate(first.shape))
-    result = Value(shape, dtype, first.device)
+    return _joined(Value(shape, dtype, first.device), data, axis)
+
+
+def _joined(result: Value, data: Sequence[Value], axis: int) -> Value:
+    """The arrays one after another along an axis of the result, which those that are stacked lack."""
+    shape, dtype = result.shape, result.dtype
     if result.size == 0:
         return result
-    result.place(first.device.allocate(result.size * dtype.itemsize), layout.compact(shape))
-    at = 0
+    result.place(result.device.allocate(result.size * dtype.itemsize), layout.compact(shape))
+    stacked, rows, row = data[0].ndim < len(shape), prod(shape[:axis]), prod(shape[axis:])
+    strides = tuple(step for i, step in enumerate(result.layout.strides) if not (stacked and i == axis))
+    at, lying = 0, []
     for x in data:
         if x.size:
-            begin = tuple(at if i == axis else 0 for i in range(len(shape)))
-            place = layout.window(result.layout, begin, x.shape, (1,) * len(shape))
-            engine.write_region(engine.Slot(result), place, registry["cast"](x, dtype=dtype) if x.dtype != dtype else x)
-        at += x.shape[axis]
+            x = registry["cast"](x, dtype=dtype) if x.dtype != dtype else x
+            wide = x.size // rows
+            part = None if x.strides is None else layout.reshape(x.layout, (rows, wide))
+            if part is not None and (part.strides[1] == 1 or wide == 1):
+                lying.append((x, part, at))
+            else:
+                engine.write_region(engine.Slot(result), layout.Layout(x.shape, strides, at), x)
+            at += wide
+    for first in range(0, len(lying), MEMBERS[-1]):
+        _join(result, rows, row, lying[first : first + MEMBERS[-1]])
     return result
+
+
+def _join(result: Value, rows: int, row: int, parts: Sequence[tuple[Value, layout.Layout, int]]) -> None:
+    """Write rows of arrays that lie in memory into rows of the result; each of `parts` is an array, its rows, and where in a row of the result they go."""
+    device, storage = result.device, _UNSIGNED[result.dtype.itemsize]
+    index = engine.index_type([result.layout, *(part for _, part, _ in parts)], result.size)
+    members = next(n for n in MEMBERS if n >= len(parts))
+    kernel = engine.kept(
+        (device, "join", storage, index, members),
+        lambda: device.kernel(
+            "join",
+            f"join_{members}__{storage}",
+            arguments=("buffer", index, index, *("buffer", *[index] * 4) * members),
+            index=index,
+            storage=storage,
+            members=members,
+        ),
+    )
+    arguments: list[Any] = []
+    for x, part, place in parts:
+        arguments += [x.buffer, part.offset, part.strides[0], part.shape[1], place]
+    arguments += [parts[0][0].buffer, 0, 0, 0, 0] * (members - len(parts))
+    lanes, narrowest = device.traits.lanes, min(part.shape[1] for _, part, _ in parts)
+    rounds = max(1, engine.ROUNDS * min(lanes, narrowest) // (2 * lanes))
+    kernel(*engine.grid(device.traits, rows * sum(part.shape[1] for _, part, _ in parts), rounds), result.buffer, rows, row, *arguments)
 
 
 def check_arrays(name: str, data: Sequence[Any]) -> None:
@@ -69,7 +112,11 @@ def _part(dz: Value, position: int, shapes: Sequence[Shape], dim: int) -> Value:
     return part
 
 
-@composed(numpy=lambda *data, axis: np.stack(data, axis), methods=[])
+@launched(
+    grad=lambda dz, position, axis: squeeze(slice_axis(dz, axis=axis, begin=position, end=position + 1), axis=axis),
+    numpy=lambda *data, axis: np.stack(data, axis),
+    methods=[],
+)
 def stack(*data: Value, axis: int = 0) -> Value:
     """The arrays, all of one shape, along a new axis.
 
@@ -81,8 +128,11 @@ def stack(*data: Value, axis: int = 0) -> Value:
     check_arrays("stack", data)
     if any(x.shape != data[0].shape for x in data):
         raise ShapeError(f"stack: the shapes differ: {' '.join(str(list(x.shape)) for x in data)}")
-    axis = normalize_axis("stack", axis, data[0].ndim + 1)
-    return concat(*(expand_dims(x, axis=axis) for x in data), dim=axis)
+    first = data[0]
+    axis = normalize_axis("stack", axis, first.ndim + 1)
+    dtype = reduce(dtypes.promote, (x.dtype for x in data))
+    shape = (*first.shape[:axis], len(data), *first.shape[axis:])
+    return _joined(Value(shape, dtype, registry["stack"].device(data)), data, axis)
 
 
 @composed(numpy=None)
