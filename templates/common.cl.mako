@@ -223,15 +223,18 @@ inline void load_tile_${storage}(__global const ${storage} *p, ${index} stride, 
 % endif
 </%def>
 
-## A statement for each lane of a run that goes past the end of its row; j0, j1, ... are the lane's coordinates.
-<%def name="each_lane(statement, dims, index)">\
-                ${index} ${", ".join(f"j{i} = k{i}" for i in range(dims))};
-                for (int lane = 0; lane < count; lane++) {
+## A statement for each lane of a run that goes past the end of its row; `p` is how far the lane's element is from the array's start.
+<%def name="each_lane(statement, name, start, dims, index)">\
+<% last = dims - 1 %>\
+                ${index} p = ${start} + ${offset("k", f"{name}_v", dims)}, ${", ".join(f"j{i} = k{i}" for i in range(1, dims)) or "j0 = k0"};
+                for (int lane = 0; lane < count; lane++, p += ${name}_v${last}) {
                     ${statement};
-                    j${dims - 1}++;
 % for i in reversed(range(1, dims)):
-                    if (j${i} == n${i}) { j${i} = 0; j${i - 1}++; }
+                    if (++j${i} == n${i}) {
+                    j${i} = 0;
+                    p += ${name}_v${i - 1} - n${i} * ${name}_v${i};
 % endfor
+                    ${"}" * last}
                 }
 </%def>
 
@@ -270,7 +273,7 @@ inline void load_tile_${storage}(__global const ${storage} *p, ${index} stride, 
 % if not apart:
             else {
                 ${v} part = 0;
-${each_lane(f"(({a.compute} *)&part)[lane] = get_{a.storage}({data}, {start} + {offset('j', a.name + '_v', dims)})", dims, index)}\
+${each_lane(f"(({a.compute} *)&part)[lane] = get_{a.storage}({data}, p)", a.name, start, dims, index)}\
                 ${a.name} = part;
             }
 % endif
@@ -302,7 +305,7 @@ ${each_lane(f"(({a.compute} *)&part)[lane] = get_{a.storage}({data}, {start} + {
 % if not apart:
             else {
                 const ${vector(z.compute, lanes)} part = ${value};
-${each_lane(f"put_{z.storage}({data}, {start} + {offset('j', z.name + '_v', dims)}, ((const {z.compute} *)&part)[lane])", dims, index)}\
+${each_lane(f"put_{z.storage}({data}, p, ((const {z.compute} *)&part)[lane])", z.name, start, dims, index)}\
             }
 % endif
 % endif

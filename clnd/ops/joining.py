@@ -15,7 +15,7 @@ from clnd.engine import Value, dtypes, layout
 from clnd.engine.layout import Shape
 from clnd.errors import DTypeError, ShapeError
 
-from .declare import composed, launched, normalize_axis, registry, whole_number, whole_numbers
+from .declare import composed, launched, normalize_axis, registry, shape_of, whole_number, whole_numbers
 from .shape import assign, broadcast_to, flip, reshape, slice_axis, squeeze, window
 
 MEMBERS = (4, 16)  # arrays that one launch joins
@@ -181,7 +181,20 @@ def equal_parts(name: str, n: int, count: int) -> list[tuple[int, int]]:
     return [(i * n // count, (i + 1) * n // count) for i in range(count)]
 
 
-@composed(numpy=np.tile)
+def _tile_back(dz: Value, data_shape: Shape, reps: Any) -> Value:
+    sizes, counts = _tiled(data_shape, reps)
+    parts = registry["reshape"](dz, shape=tuple(n for pair in zip(counts, sizes, strict=True) for n in pair))
+    return reshape(registry["sum"](parts, axis=tuple(range(0, parts.ndim, 2))), shape=data_shape)
+
+
+def _tiled(shape: Shape, reps: Any) -> tuple[Shape, Shape]:
+    """Sizes and how often each axis is repeated, both with leading ones to be as many as the other."""
+    counts = whole_numbers("tile", "reps", reps)
+    ndim = max(len(counts), len(shape))
+    return (1,) * (ndim - len(shape)) + shape, (1,) * (ndim - len(counts)) + counts
+
+
+@launched(grad=lambda dz, data_shape, reps: _tile_back(dz, data_shape, reps), numpy=np.tile)
 def tile(data: Value, *, reps: Any) -> Value:
     """The whole array repeated `reps[i]` times along axis i.
 
@@ -189,18 +202,27 @@ def tile(data: Value, *, reps: Any) -> Value:
     >>> nd.tile(nd.array([1, 2]), reps=2).asnumpy()
     array([1., 2., 1., 2.], dtype=float32)
     """
-    counts = whole_numbers("tile", "reps", reps)
+    sizes, counts = _tiled(data.shape, reps)
     if min(counts, default=0) < 0:
         raise ShapeError(f"tile: reps {counts} must not be negative")
-    ndim = max(len(counts), data.ndim)
-    counts = (1,) * (ndim - len(counts)) + counts
-    sizes = (1,) * (ndim - data.ndim) + data.shape
-    pairs = tuple(n for size in sizes for n in (1, size))
-    wide = broadcast_to(reshape(data, shape=pairs), shape=tuple(n for c, size in zip(counts, sizes, strict=True) for n in (c, size)))
-    return reshape(wide, shape=tuple(c * size for c, size in zip(counts, sizes, strict=True)))
+    shape = shape_of("tile", tuple(c * size for c, size in zip(counts, sizes, strict=True)))
+    wide = 1
+    for axis in reversed(range(len(sizes))):
+        wide *= sizes[axis]
+        if counts[axis] != 1:
+            data = _repeated(data, counts[axis], wide)
+            wide *= counts[axis]
+    return reshape(data, shape=shape)
 
 
-@composed(numpy=np.repeat)
+def _repeat_back(dz: Value, data_shape: Shape, repeats: int, axis: int | None) -> Value:
+    shape = (prod(data_shape),) if axis is None else data_shape
+    axis = normalize_axis("repeat", axis or 0, len(shape))
+    parts = reshape(dz, shape=(*shape[: axis + 1], whole_number("repeat", "repeats", repeats), *shape[axis + 1 :]))
+    return reshape(registry["sum"](parts, axis=axis + 1), shape=data_shape)
+
+
+@launched(grad=lambda dz, data_shape, repeats, axis: _repeat_back(dz, data_shape, repeats, axis), numpy=np.repeat)
 def repeat(data: Value, *, repeats: int, axis: int | None = None) -> Value:
     """Each element `repeats` times, along `axis` (None: of the flattened array).
 
@@ -208,15 +230,31 @@ def repeat(data: Value, *, repeats: int, axis: int | None = None) -> Value:
     >>> nd.repeat(nd.array([1, 2]), repeats=2).asnumpy()
     array([1., 1., 2., 2.], dtype=float32)
     """
-    if axis is None:
-        data, axis = reshape(data, shape=(data.size,)), 0
-    axis = normalize_axis("repeat", axis, data.ndim)
+    shape = (data.size,) if axis is None else data.shape
+    axis = normalize_axis("repeat", axis or 0, len(shape))
     repeats = whole_number("repeat", "repeats", repeats)
     if repeats < 0:
         raise ShapeError(f"repeat: repeats {repeats} must not be negative")
-    before, after = data.shape[: axis + 1], data.shape[axis + 1 :]
-    wide = broadcast_to(reshape(data, shape=(*before, 1, *after)), shape=(*before, repeats, *after))
-    return reshape(wide, shape=(*before[:-1], before[-1] * repeats, *after))
+    wide = shape_of("repeat", (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
+    return reshape(_repeated(data, repeats, prod(shape[axis + 1 :])), shape=wide)
+
+
+def _repeated(data: Value, copies: int, wide: int) -> Value:
+    """Each run of `wide` elements so many times, in one axis."""
+    result = Value((data.size * copies,), data.dtype, data.device)
+    if result.size == 0:
+        return result
+    data, device, storage = engine.gathered(data), data.device, _UNSIGNED[data.dtype.itemsize]
+    index = engine.index_type([data.layout], result.size + copies * wide)
+    kernel = engine.kept(
+        (device, "repeat", storage, index),
+        lambda: device.kernel("repeat", f"repeat__{storage}", arguments=("buffer", "buffer", *[index] * 4), index=index, storage=storage),
+    )
+    result.place(device.allocate(result.size * data.dtype.itemsize), layout.compact(result.shape))
+    lanes = device.traits.lanes
+    rounds = max(1, engine.ROUNDS * min(lanes, max(wide, copies if wide == 1 else 1)) // (2 * lanes))
+    kernel(*engine.grid(device.traits, result.size, rounds), result.buffer, data.buffer, data.offset, data.size // wide, copies, wide)
+    return result
 
 
 @composed(numpy=None)

@@ -340,6 +340,24 @@ def _normalized(
     return [result, *(converted(registry["reshape"](value, shape=shape), like.dtype) for value in both)]
 
 
+def _each_normalized(data: Value, grouped: Shape, gamma: Value, beta: Value, eps: float) -> Value | None:
+    """Data seen as `grouped`, (batch, groups, size), normalised group by group: a batch of one, with channels of their own; None without a kernel."""
+    batch, groups, size = grouped
+    way, flat = Way(1, False, eps), (1, batch * groups, size)
+    if (
+        gamma.shape != (groups,)
+        or beta.shape != (groups,)
+        or not data.size
+        or _plan(Value(flat, data.dtype, data.device), way, BACK) is None
+    ):
+        return None
+    x = registry["reshape"](data, shape=flat)
+    scale, shift = (registry["reshape"](registry["broadcast_to"](v, shape=(batch, groups)), shape=flat[1:2]) for v in (gamma, beta))
+    if not _serves(x, scale, shift, way):
+        return None
+    return registry["reshape"](normalized.with_moments(x, scale, shift, way)[0], shape=data.shape)
+
+
 @composed(numpy=None, methods=[])
 def GroupNorm(
     data: Value, gamma: Value, beta: Value, *, num_groups: int = 1, eps: float = 1e-5, output_mean_var: bool = False
@@ -363,6 +381,9 @@ def GroupNorm(
     if data.ndim < 3 or num_groups < 1 or data.shape[1] % num_groups:
         raise ShapeError(f"GroupNorm: the channels of data of shape {data.shape} cannot be divided into {num_groups} groups")
     grouped = (data.shape[0], num_groups, data.shape[1] // num_groups * prod(data.shape[2:]))
+    result = None if output_mean_var else _each_normalized(data, grouped, gamma, beta, eps)
+    if result is not None:
+        return result
     scale, shift = (_along("GroupNorm", word, value, 1, grouped) for word, value in (("gamma", gamma), ("beta", beta)))
     x = registry["reshape"](_wide("GroupNorm", data), shape=grouped)
     return _normalized(x, (2,), scale, shift, eps, data, output_mean_var, grouped[:2])
@@ -380,6 +401,9 @@ def InstanceNorm(data: Value, gamma: Value, beta: Value, *, eps: float = 1e-3) -
     """
     if data.ndim < 3:
         raise ShapeError(f"InstanceNorm: data of shape {data.shape}; it takes a batch, channels, and at least one axis more")
+    result = _each_normalized(data, (*data.shape[:2], prod(data.shape[2:])), gamma, beta, eps)
+    if result is not None:
+        return result
     scale, shift = (_along("InstanceNorm", word, value, 1, data.shape) for word, value in (("gamma", gamma), ("beta", beta)))
     return _normalized(_wide("InstanceNorm", data), range(2, data.ndim), scale, shift, eps, data, False)
 
