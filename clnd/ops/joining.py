@@ -74,7 +74,7 @@ def _joined(result: Value, data: Sequence[Value], axis: int) -> Value:
 
 
 def _join(result: Value, rows: int, row: int, parts: Sequence[tuple[Value, layout.Layout, int]]) -> None:
-    """Write rows of arrays that lie in memory into rows of the result; each of `parts` is an array, its rows, and where in a row of the result they go."""
+    """Write rows of arrays into rows of the result; each of `parts` is an array, its rows, and where in a row of the result they go."""
     device, storage = result.device, _UNSIGNED[result.dtype.itemsize]
     index = engine.index_type([result.layout, *(part for _, part, _ in parts)], result.size)
     members = next(n for n in MEMBERS if n >= len(parts))

@@ -341,7 +341,7 @@ def _normalized(
 
 
 def _each_normalized(data: Value, grouped: Shape, gamma: Value, beta: Value, eps: float) -> Value | None:
-    """Data seen as `grouped`, (batch, groups, size), normalised group by group: a batch of one, with channels of their own; None without a kernel."""
+    """Data seen as `grouped`, (batch, groups, size), normalised group by group, as channels of one image; None without a kernel."""
     batch, groups, size = grouped
     way, flat = Way(1, False, eps), (1, batch * groups, size)
     if (

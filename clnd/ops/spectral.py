@@ -43,30 +43,31 @@ class _Lines:
     def __init__(self, device: Any, dtype: np.dtype[Any], lines: int) -> None:
         self.device, self.dtype, self.lines = device, dtype, lines
 
-    def _run(self, step: str, size: int, types: str, rounds: int, out: int, *arguments: Any, chirp: bool = False) -> Any:
+    def _run(self, step: str, grid: Any, types: str, out: int, *arguments: Any, chirp: bool = False, real: bool = False) -> Any:
         """Launch a kernel that writes `out` complex numbers; gives their buffer."""
         storage = dtypes.INFO[self.dtype].storage
         letters = {"b": "buffer", "l": "long", "s": storage}
         kernel = self.device.kernel(
             "fourier",
-            f"fourier_{step}{'_chirp' * chirp}__{self.dtype}",
+            f"fourier_{step}{'_chirp' * chirp}{'_real' * real}__{self.dtype}",
             arguments=("buffer", *(letters[letter] for letter in types)),
             storage=storage,
             step=step,
             chirp=chirp,
+            real=real,
         )
         buffer = self.device.allocate(out * 2 * self.dtype.itemsize)
-        kernel(*many(self.device, size, rounds), buffer, *arguments)
+        kernel(*grid, buffer, *arguments)
         return buffer
 
     def roots(self, n: int, size: int, sign: int, chirp: bool = False) -> Any:
         """The roots of unity, or a chirp of `size` numbers."""
-        return self._run("roots", size, "lll", 1, size, n, size, sign, chirp=chirp)
+        return self._run("roots", many(self.device, size, 1), "lll", size, n, size, sign, chirp=chirp)
 
     def product(self, x: Any, start: int, y: Any, n: int, stride: int, size: int, scale: float = 1.0) -> Any:
         """`size` products a line, of which only the first n are not zero. Lines of x are `stride` apart."""
         total = self.lines * size
-        return self._run("product", total, "blblllls", 1, total, x, start, y, self.lines, n, stride, size, scale)
+        return self._run("product", many(self.device, total, 1), "blblllls", total, x, start, y, self.lines, n, stride, size, scale)
 
     def transform(self, data: Any, start: int, n: int, sign: int) -> Any:
         """Transform lines of length n: a pass for each factor (Stockham's algorithm; Cochran et al., What is the FFT?, 1967)."""
@@ -76,10 +77,27 @@ class _Lines:
         if max(radices(n)) > LARGEST:
             return self._by_convolution(data, start, n, sign)
         roots = self.roots(n, n, sign)
+        if self.together(n):
+            return self.whole(data, 2 * start, n, sign, roots)
         for radix in radices(n):
-            data = self._run("pass", total, "blbllll", radix, total, data, start, roots, self.lines, n, done, radix)
+            data = self._run("pass", many(self.device, total, radix), "blbllll", total, data, start, roots, self.lines, n, done, radix)
             start, done = 0, done * radix
         return data
+
+    def together(self, n: int) -> bool:
+        """Are lines of length n transformed whole, a vector of them at a time? On a CPU, where they fill vectors."""
+        traits = self.device.traits
+        fills = traits.schedule == "cpu" and traits.lanes > 1 and 2 * self.lines > traits.lanes
+        return fills and 1 < n <= 2 * engine.ROUNDS and max(radices(n)) <= LARGEST and _rounds(n) <= 4 * engine.ROUNDS
+
+    def whole(self, data: Any, start: int, n: int, sign: int, roots: Any, real: bool = False) -> Any:
+        """Transform lines of length n in one launch."""
+        traits = self.device.traits
+        blocks = -(-self.lines // traits.lanes)
+        items = max(min(blocks, 2 * traits.compute_units), -(-blocks * _rounds(n) // (4 * engine.ROUNDS)))
+        scratch = self.device.allocate(items * 4 * n * traits.lanes * self.dtype.itemsize)
+        arguments = (data, start, roots, scratch, self.lines, n, sign)
+        return self._run("lines", ((items,), (1,)), "blbblls", self.lines * n, *arguments, real=real)
 
     def _by_convolution(self, data: Any, start: int, n: int, sign: int) -> Any:
         """j * k = (j * j + k * k - (j - k) ** 2) / 2 makes a convolution of it, of a length that is a power of two (Bluestein, 1970)."""
@@ -91,23 +109,38 @@ class _Lines:
         return self.product(data, 0, chirp, n, size, n)
 
 
-@launched(grad=lambda dz, inverse: registry["fourier"](dz, inverse=not inverse), numpy=None, methods=[])
-def fourier(data: Value, *, inverse: bool = False) -> Value:
-    """Fourier transforms of lines of complex numbers, (lines, n, 2); the inverse is not divided by n. Each is the other's gradient."""
+def _rounds(n: int) -> int:
+    """How many rounds of loops it takes to transform lines of length n whole."""
+    return sum(n // 4 if radix == 4 else n * radix for radix in radices(n)) + 4 * n
+
+
+def _fourier_back(dz: Value, inverse: bool, real: bool) -> Value:
+    dx: Value = registry["fourier"](dz, inverse=not inverse)
+    return _real_parts(dx) if real else dx
+
+
+def _real_parts(lines: Value) -> Value:
+    return registry["squeeze"](registry["slice_axis"](lines, axis=2, begin=0, end=1), axis=2)
+
+
+@launched(grad=_fourier_back, numpy=None, methods=[])
+def fourier(data: Value, *, inverse: bool = False, real: bool = False) -> Value:
+    """Fourier transforms of lines of complex numbers, (lines, n, 2), or with `real` of real ones, (lines, n); the inverse is not divided by n."""
+    lines, n = data.shape[:2]
+    if not data.size:
+        return Value((lines, n, 2), data.dtype, data.device)
+    sign, kernels = 1 if inverse else -1, _Lines(data.device, data.dtype, lines)
+    whole = kernels.together(n)
+    if real and not whole:
+        data = registry["stack"](data, registry["zeros_like"](data), axis=2)
     data = engine.gathered(data)
-    if data.offset % 2:
-        data = engine.copied(data)  # complex numbers are read as pairs
-    lines, n, _ = data.shape
-    result = Value(data.shape, data.dtype, data.device)
-    if result.size == 0:
-        return result
-    return result.place(
-        _Lines(data.device, data.dtype, lines).transform(data.buffer, data.offset // 2, n, 1 if inverse else -1), compact(data.shape)
-    )
-
-
-def _pairs(data: Value) -> Value:
-    return registry["reshape"](data, shape=(prod(data.shape[:-2]), *data.shape[-2:]))
+    result = Value((lines, n, 2), data.dtype, data.device)
+    if whole:
+        found = kernels.whole(data.buffer, data.offset, n, sign, kernels.roots(n, n, sign), real)
+    else:
+        data = engine.copied(data) if data.offset % 2 else data  # complex numbers are read as pairs
+        found = kernels.transform(data.buffer, data.offset // 2, n, sign)
+    return result.place(found, compact(result.shape))
 
 
 @composed(numpy=None, methods=[])
@@ -123,7 +156,7 @@ def fft(data: Value, *, compute_size: int = 128) -> Value:
     if not data.ndim:
         raise ShapeError("fft: an array of no axes has no lines to transform")
     (data,), dtype = wide(data)
-    lines = fourier(_pairs(registry["stack"](data, registry["zeros_like"](data), axis=data.ndim)))
+    lines = fourier(registry["reshape"](data, shape=(prod(data.shape[:-1]), data.shape[-1])), real=True)
     return converted(registry["reshape"](lines, shape=(*data.shape[:-1], 2 * data.shape[-1])), dtype)
 
 
@@ -139,5 +172,5 @@ def ifft(data: Value, *, compute_size: int = 128) -> Value:
         raise ShapeError(f"ifft: the last axis holds pairs of a real and an imaginary part, but the shape is {data.shape}")
     (data,), dtype = wide(data)
     shape = (*data.shape[:-1], data.shape[-1] // 2)
-    lines = registry["slice_axis"](fourier(_pairs(registry["reshape"](data, shape=(*shape, 2))), inverse=True), axis=2, begin=0, end=1)
+    lines = _real_parts(fourier(registry["reshape"](data, shape=(prod(shape[:-1]), shape[-1], 2)), inverse=True))
     return converted(registry["reshape"](lines, shape=shape), dtype)

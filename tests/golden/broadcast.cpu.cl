@@ -60,11 +60,13 @@ void multiply_add__float32_2d(
             }
             else {
                 float8 part = 0;
-                int j0 = k0, j1 = k1;
-                for (int lane = 0; lane < count; lane++) {
-                    ((float *)&part)[lane] = get_float(a1_data, a1_start + j0 * a1_v0 + j1 * a1_v1);
-                    j1++;
-                    if (j1 == n1) { j1 = 0; j0++; }
+                int p = a1_start + k0 * a1_v0 + k1 * a1_v1, j1 = k1;
+                for (int lane = 0; lane < count; lane++, p += a1_v1) {
+                    ((float *)&part)[lane] = get_float(a1_data, p);
+                    if (++j1 == n1) {
+                        j1 = 0;
+                        p += a1_v0 - n1 * a1_v1;
+                    }
                 }
                 a1 = part;
             }
@@ -75,11 +77,13 @@ void multiply_add__float32_2d(
             }
             else {
                 float8 part = 0;
-                int j0 = k0, j1 = k1;
-                for (int lane = 0; lane < count; lane++) {
-                    ((float *)&part)[lane] = get_float(a2_data, a2_start + j0 * a2_v0 + j1 * a2_v1);
-                    j1++;
-                    if (j1 == n1) { j1 = 0; j0++; }
+                int p = a2_start + k0 * a2_v0 + k1 * a2_v1, j1 = k1;
+                for (int lane = 0; lane < count; lane++, p += a2_v1) {
+                    ((float *)&part)[lane] = get_float(a2_data, p);
+                    if (++j1 == n1) {
+                        j1 = 0;
+                        p += a2_v0 - n1 * a2_v1;
+                    }
                 }
                 a2 = part;
             }

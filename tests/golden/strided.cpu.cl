@@ -58,11 +58,13 @@ void subtract__float32_2d(
             }
             else {
                 float8 part = 0;
-                int j0 = k0, j1 = k1;
-                for (int lane = 0; lane < count; lane++) {
-                    ((float *)&part)[lane] = get_float(a0_data, a0_start + j0 * a0_v0 + j1 * a0_v1);
-                    j1++;
-                    if (j1 == n1) { j1 = 0; j0++; }
+                int p = a0_start + k0 * a0_v0 + k1 * a0_v1, j1 = k1;
+                for (int lane = 0; lane < count; lane++, p += a0_v1) {
+                    ((float *)&part)[lane] = get_float(a0_data, p);
+                    if (++j1 == n1) {
+                        j1 = 0;
+                        p += a0_v0 - n1 * a0_v1;
+                    }
                 }
                 a0 = part;
             }
