@@ -155,7 +155,8 @@ inline void put_line(__global ${storage} *to, const ${wide} *line, int count)
 }
 </%def>
 
-## A tile of ${lanes} by ${lanes} elements, vectors `stride` elements apart, with rows and columns exchanged; `count` vectors of `height` elements are there.
+## turn_tile: rows and columns of a tile of ${lanes} by ${lanes} elements exchanged. load_tile: such a tile, from vectors `stride` elements apart,
+## of which `count` of `height` elements are there.
 <%def name="tiles(storage, index, lanes)">\
 <%
     v = vector(storage, lanes)
@@ -171,17 +172,11 @@ inline void put_line(__global ${storage} *to, const ${wide} *line, int count)
 #else
 #define pick_${storage}(x, y, ...) shuffle2(x, y, (${mask})(__VA_ARGS__))
 #endif
-inline void load_tile_${storage}(__global const ${storage} *p, ${index} stride, int count, int height, ${v} *tile)
+inline void turn_tile_${storage}(${v} *tile)
 {
-    if (count < ${lanes} || height < ${lanes}) {
-        for (int line = 0; line < height; line++) tile[line] = 0;
-        for (int lane = 0; lane < count; lane++)
-            for (int line = 0; line < height; line++) ((${storage} *)(tile + line))[lane] = p[lane * stride + line];
-        return;
-    }
     ${v} swapped;
 % for i in range(lanes):
-    ${v} r${i} = *(__global const ${v}_anywhere *)(p + ${i} * stride);
+    ${v} r${i} = tile[${i}];
 % endfor
 % for step in (1 << i for i in reversed(range(lanes.bit_length() - 1))):
 % for i in range(lanes):
@@ -195,6 +190,19 @@ inline void load_tile_${storage}(__global const ${storage} *p, ${index} stride, 
 % for i in range(lanes):
     tile[${i}] = r${i};
 % endfor
+}
+inline void load_tile_${storage}(__global const ${storage} *p, ${index} stride, int count, int height, ${v} *tile)
+{
+    if (count < ${lanes} || height < ${lanes}) {
+        for (int line = 0; line < height; line++) tile[line] = 0;
+        for (int lane = 0; lane < count; lane++)
+            for (int line = 0; line < height; line++) ((${storage} *)(tile + line))[lane] = p[lane * stride + line];
+        return;
+    }
+% for i in range(lanes):
+    tile[${i}] = *(__global const ${v}_anywhere *)(p + ${i} * stride);
+% endfor
+    turn_tile_${storage}(tile);
 }
 </%def>
 

@@ -68,6 +68,8 @@ def _sums(x: Value, sizes: tuple[int, int, int], totals: bool) -> Value:
     units = outer * -(-inner // lanes)
     length = _length(device.traits, units, n, lanes)
     parts = -(-n // length)
+    if parts == inner == 1 and device.traits.schedule == "cpu" and x.dtype == common and outer >= 2 * device.traits.lanes > 2:
+        lanes = device.traits.lanes
 
     def launch(step: str, result: Value, before: Value) -> Value:
         kernel = device.kernel(
@@ -83,7 +85,8 @@ def _sums(x: Value, sizes: tuple[int, int, int], totals: bool) -> Value:
             plus=code.spell("a + b" if compensated else "convert_T(as_U(a) + as_U(b))", {"a": "a", "b": "b"}, common, lanes),
         )
         result.place(device.allocate(result.size * result.dtype.itemsize), compact(result.shape))
-        grid = _grid(device.traits, units * parts, length, lanes)
+        turned = step == "crossed"
+        grid = _grid(device.traits, -(-outer // lanes) if turned else units * parts, 3 * n if turned else length, lanes)
         kernel(*grid, result.buffer, x.buffer, x.offset, before.buffer, outer, n, inner, length)
         return result
 
@@ -91,7 +94,7 @@ def _sums(x: Value, sizes: tuple[int, int, int], totals: bool) -> Value:
     if parts > 1:
         some = launch("totals", Value((2 if compensated else 1, outer, parts, inner), common, device), x)
         before = _sums(some, (outer, parts, inner), totals=True)
-    return launch("sums", Value(x.shape, x.dtype, device), before)
+    return launch("crossed" if lanes > 1 == inner else "sums", Value(x.shape, x.dtype, device), before)
 
 
 def _length(traits: Traits, units: int, n: int, lanes: int) -> int:
