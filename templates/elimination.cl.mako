@@ -2,7 +2,60 @@
 <%namespace name="common" file="common.cl.mako"/>\
 ${common.head({storage}, {storage}, fp64, contract=True)}\
 
-% if step == "pivot":
+% if step == "columns":
+## Both steps below, for the columns `first` to before `last`. A work-item a matrix.
+${common.memory({storage}, "long", lanes)}\
+<% v = common.module.vector(storage, lanes) %>\
+__kernel void ${name}(
+    __global ${storage} *a, __global ${storage} *signs, const long n, const long width, const long first, const long last, const long end)
+{
+    a += get_global_id(0) * n * width;
+    for (long column = first; column < last; column++) {
+        long found = column;
+        ${storage} size = fabs(a[column * width + column]);
+        for (long i = column + 1; i < n; i++) {
+            const ${storage} here = fabs(a[i * width + column]);
+            if (here > size || (size != size && here == here)) { size = here; found = i; }
+        }
+        __global ${storage} *pivot = a + column * width, *other = a + found * width;
+        if (found != column) {
+            for (long j = 0; j < width; j += ${lanes}) {
+                const int count = (int)min((long)${lanes}, width - j);
+% if lanes == 1:
+                const ${v} kept = pivot[j];
+                pivot[j] = other[j];
+                other[j] = kept;
+% else:
+                const ${v} kept = load_${storage}(pivot + j, count);
+                store_${storage}(pivot + j, load_${storage}(other + j, count), count);
+                store_${storage}(other + j, kept, count);
+% endif
+            }
+            signs[get_global_id(0)] = -signs[get_global_id(0)];
+        }
+        for (long i = column + 1; i < n; i++) {
+            __global ${storage} *row = a + i * width;
+            // Below a pivot of zero there are zeros alone (or NaN).
+            const ${storage} factor = pivot[column] == 0 ? row[column] : row[column] / pivot[column];
+            row[column] = factor;
+            long j = column + 1;
+% if lanes > 1:
+% for many in (4, 1):
+            for (; j + ${many * lanes} <= end; j += ${many * lanes}) {
+% for u in range(many):
+                *(__global ${v}_anywhere *)(row + j + ${u * lanes}) -= (${v})factor * *(__global const ${v}_anywhere *)(pivot + j + ${u * lanes});
+% endfor
+            }
+% endfor
+            const int count = (int)(end - j);
+            if (count > 0) store_${storage}(row + j, load_${storage}(row + j, count) - (${v})factor * load_${storage}(pivot + j, count), count);
+% else:
+            for (; j < end; j++) row[j] -= factor * pivot[j];
+% endif
+        }
+    }
+}
+% elif step == "pivot":
 ## Brings the largest element of a column, from the diagonal down, to the diagonal by exchanging two rows; `signs` changes where it does.
 __kernel void ${name}(__global ${storage} *a, __global ${storage} *signs, const long n, const long width, const long column)
 {

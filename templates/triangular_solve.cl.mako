@@ -14,15 +14,36 @@ __kernel void ${name}(
     const int count = (int)min((long)${lanes}, m - column);
     l += start + batch * l_batch;
     x += batch * n * m + column;
-    for (long i = 0; i < n; i++) {
 % if lanes == 1:
+    for (long i = 0; i < n; i++) {
         ${v} sum = x[i * m];
         for (long k = 0; k < i; k++) sum -= l[i * l_row + k * l_column] * x[k * m];
         x[i * m] = unit ? sum : sum / l[i * l_row + i * l_column];
-% else:
-        ${v} sum = load_${storage}(x + i * m, count);
-        for (long k = 0; k < i; k++) sum -= (${v})(l[i * l_row + k * l_column]) * load_${storage}(x + k * m, count);
-        store_${storage}(x + i * m, unit ? sum : sum / (${v})(l[i * l_row + i * l_column]), count);
-% endif
     }
+% else:
+    // Rows by fours, so that each element of x is read a quarter as often, and sums do not wait for each other.
+    for (long i = 0; i < n; i += 4) {
+        const int rows = (int)min((long)4, n - i);
+% for u in range(4):
+        const long at${u} = min(i + ${u}, n - 1);
+        __global const ${storage} *l${u} = l + at${u} * l_row;
+        ${v} sum${u} = load_${storage}(x + at${u} * m, count);
+% endfor
+        for (long k = 0; k < i; k++) {
+            const ${v} known = load_${storage}(x + k * m, count);
+% for u in range(4):
+            sum${u} -= (${v})(l${u}[k * l_column]) * known;
+% endfor
+        }
+% for u in range(4):
+        if (rows > ${u}) {
+% for w in range(u):
+            sum${u} -= (${v})(l${u}[at${w} * l_column]) * sum${w};
+% endfor
+            if (!unit) sum${u} /= (${v})(l${u}[at${u} * l_column]);
+            store_${storage}(x + at${u} * m, sum${u}, count);
+        }
+% endfor
+    }
+% endif
 }

@@ -26,6 +26,7 @@ from .linalg import _diagonal, _identity, _lower, _part, _square_stack, _swapped
 from .products import matmul
 
 BLOCK = 32  # rows or columns that kernels factorise alone: a work-item goes through the cube of it
+WHOLE = 256  # rows that a work-item of vectors takes alone: products of smaller matrices cost more than they save
 SWEEPS = 30  # of Jacobi's method at most, which needs about ten
 
 # --- stacks of matrices ---
@@ -75,7 +76,7 @@ def _kernel(template: str, step: str, like: Value, arguments: tuple[str, ...], t
 def _items(device: Any, count: int) -> Any:
     """Global and local size for `count` work-items or a few more."""
     group = device.traits.group
-    return ((count,), None) if device.traits.schedule == "cpu" else ((-(-count // group) * group,), (group,))
+    return ((count,), (1,)) if device.traits.schedule == "cpu" else ((-(-count // group) * group,), (group,))
 
 
 def _groups(device: Any, count: int, length: int) -> Any:
@@ -84,6 +85,11 @@ def _groups(device: Any, count: int, length: int) -> Any:
     if device.traits.schedule == "cpu":
         group = min(group, 1 << max(0, -(-length // engine.ROUNDS) - 1).bit_length())
     return (count * group,), (group,)
+
+
+def _alone(device: Any) -> int:
+    """How many rows a work-item takes alone."""
+    return WHOLE if device.traits.schedule == "cpu" and device.traits.lanes > 1 else BLOCK
 
 
 def _halves(n: int) -> tuple[slice, slice]:
@@ -110,7 +116,7 @@ def triangular_solve(a: Value, b: Value, *, unit: bool) -> Value:
     batch, n, m = b.shape
     if b.size == 0:
         return b
-    if n > BLOCK:
+    if n > _alone(b.device):
         first, last = _halves(n)
         whole = slice(None)
         upper = triangular_solve(_part(a, first, first), _part(b, first, whole), unit=unit)
@@ -180,21 +186,35 @@ def _eliminated(a: Value) -> tuple[Value, Value]:
     signs = engine.copied(registry["full"](shape=(batch,), value=1, dtype=a.dtype, device=device))
     if work.size == 0:
         return work, signs
-    pivot = _kernel("elimination", "pivot", a, ("buffer", "buffer", *["long"] * 3), together=True)
-    eliminate = _kernel("elimination", "eliminate", a, ("buffer", *["long"] * 5))
-    for begin in range(0, n, BLOCK):
-        end = min(n, begin + BLOCK)
-        for column in range(begin, end):
-            pivot(*_groups(device, batch, n + width), work.buffer, signs.buffer, n, width, column)
-            if column + 1 < n:
-                eliminate(*_items(device, batch * (n - column - 1)), work.buffer, batch, n, width, column, end)
+    size = n if n <= _alone(device) else BLOCK
+    for begin in range(0, n, size):
+        end = min(n, begin + size)
+        _eliminate(work, signs, begin, end, width if size == n else end)
         block, below, right = slice(begin, end), slice(end, n), slice(end, width)
-        if end < width:
+        if size < n and end < width:
             upper = triangular_solve(_part(work, block, block), _part(work, block, right), unit=True)
             _write(work, block, right, upper)
             if end < n:
                 _write(work, below, right, _part(work, below, right) - matmul(_part(work, below, block), upper))
     return work, signs
+
+
+def _eliminate(work: Value, signs: Value, begin: int, end: int, right: int) -> None:
+    """Eliminate with the columns from begin to end, up to the column `right`."""
+    (batch, n, width), device = work.shape, work.device
+    if device.traits.schedule == "cpu":
+        columns = _kernel("elimination", "columns", work, ("buffer", "buffer", *["long"] * 5))
+        row = (right - begin) // (4 * device.traits.lanes) + 5 + device.traits.lanes // 2
+        several = max(1, 4 * engine.ROUNDS // (n * row + width))
+        for column in range(begin, end, several):
+            columns((batch,), (1,), work.buffer, signs.buffer, n, width, column, min(end, column + several), right)
+        return
+    pivot = _kernel("elimination", "pivot", work, ("buffer", "buffer", *["long"] * 3), together=True)
+    eliminate = _kernel("elimination", "eliminate", work, ("buffer", *["long"] * 5))
+    for column in range(begin, end):
+        pivot(*_groups(device, batch, n + width), work.buffer, signs.buffer, n, width, column)
+        if column + 1 < n:
+            eliminate(*_items(device, batch * (n - column - 1)), work.buffer, batch, n, width, column, right)
 
 
 @launched(grad=lambda dz, z: -matmul(_swapped(z), matmul(dz, _swapped(z))))
