@@ -24,7 +24,7 @@ IMPOSSIBLE = -1e30  # a logarithm that softmax makes 0 of, even where there are 
 
 
 def _recursion(kind: str, data: Value, ways: Value) -> Value:
-    """Launch the template for one time after another."""
+    """Launch the template, on a CPU for as many times as a work-item may take, else for one time after another."""
     data, ways = engine.gathered(data), engine.gathered(ways)
     times, batch, states = data.shape
     result, row = Value(data.shape, data.dtype, data.device), batch * states
@@ -34,16 +34,21 @@ def _recursion(kind: str, data: Value, ways: Value) -> Value:
     kernel = device.kernel(
         "ctc",
         f"ctc_{kind}__{data.dtype}",
-        arguments=("buffer", "buffer", "long", "buffer", "long", "long", "long", "long", "long"),
+        arguments=("buffer", "long", "buffer", "long", "buffer", *["long"] * 6),
         storage=dtypes.INFO[data.dtype].storage,
         kind=kind,
     )
-    buffer = device.allocate(result.size * data.dtype.itemsize)
-    grid = engine.grid(device.traits, row, engine.ROUNDS // device.traits.lanes)
-    order = range(times)
-    for t in reversed(order) if kind == "backward" else order:
-        kernel(*grid, buffer, data.buffer, data.offset, ways.buffer, ways.offset, t, times, row, states)
-    return result.place(buffer, compact(result.shape))
+    room = 2  # elements before the first that states without two before read, and do not use
+    buffer = device.allocate((room + result.size) * data.dtype.itemsize)
+    grid, steps = engine.grid(device.traits, row, engine.ROUNDS // device.traits.lanes), 1
+    if device.traits.schedule == "cpu":
+        items = min(batch, max(2 * device.traits.compute_units, batch * states // engine.ROUNDS))
+        grid, steps = ((items,), (1,)), max(1, engine.ROUNDS // (-(-batch // items) * states))
+    arguments = (buffer, room, data.buffer, data.offset, ways.buffer, ways.offset)
+    for first in range(0, times, steps):
+        t = times - 1 - first if kind == "backward" else first
+        kernel(*grid, *arguments, t, min(steps, times - first), times, row, states)
+    return result.place(buffer, engine.Layout(result.shape, compact(result.shape).strides, room))
 
 
 @launched(
@@ -109,30 +114,27 @@ def _lengths(lengths: Value, name: str, batch: int, most: int) -> Value:
     return bounded
 
 
-def _states(labels: Value, blank: int) -> tuple[Value, Value]:
-    """The classes of the states of a path, (batch, 2 * L + 1), and which states can be reached from two before."""
-    batch, most = labels.shape
-    blanks = _filled(labels.shape, blank, labels.dtype, labels)
-    count = (batch, max(0, most - 1))
-    earlier = assign(blanks, window(labels, begin=(0, 0), count=count, step=(1, 1)), steps=(("window", ((0, 1), count, (1, 1))),))
-    other = registry["not_equal"](labels, earlier)
-    return _interleaved(blanks, labels, blank), _interleaved(registry["zeros_like"](other), other, False)
-
-
-def _interleaved(first: Value, second: Value, end: Any) -> Value:
-    """Columns of two matrices in turn, and one more at the end."""
-    batch, columns = first.shape
-    pairs = reshape(stack(first, second, axis=2), shape=(batch, 2 * columns))
-    joined: Value = registry["concat"](pairs, _filled((batch, 1), end, first.dtype, first), dim=1)
-    return joined
+def _states(labels: Value, blank: int, classes: int) -> tuple[Value, Value]:
+    """Of the states of a path, (batch, 2 * L + 1): where in a row of batch and classes they are emitted, and can two before lead there?"""
+    labels = engine.gathered(labels)
+    (batch, most), device = labels.shape, labels.device
+    places, skips = (Value((batch, 2 * most + 1), dtype, device) for dtype in (dtypes.int64, dtypes.bool_))
+    kernel = device.kernel("ctc_states", "ctc_states", arguments=("buffer", "buffer", "buffer", *["long"] * 5))
+    for value in (places, skips):
+        value.place(device.allocate(value.size * value.dtype.itemsize), compact(value.shape))
+    given = labels if most else places  # where there are no labels, none are read
+    sizes = engine.grid(device.traits, places.size, engine.ROUNDS // device.traits.lanes)
+    kernel(*sizes, places.buffer, skips.buffer, given.buffer, given.offset, batch, most, classes, blank)
+    return places, skips
 
 
 def _before_filling(labels: Value, filling: int) -> Value:
     """How many labels stand before the first number that only fills up."""
     batch, most = labels.shape
-    places = registry["where"](registry["equal"](labels, filling), converted(along(0, 1, most, labels.device), dtypes.int32), most)
-    first = registry["min"](registry["concat"](places, _filled((batch, 1), most, places.dtype, labels), dim=1), axis=1)
-    return converted(first, labels.dtype)
+    if not most:
+        return _filled((batch,), 0, labels.dtype, labels)
+    places = registry["where"](registry["equal"](labels, filling), along(0, 1, most, labels.device, dtypes.int32), most)
+    return converted(registry["min"](places, axis=1), labels.dtype)
 
 
 @composed(methods=[])
@@ -176,8 +178,7 @@ def CTCLoss(
         _filled((batch,), times, dtypes.int64, data) if data_lengths is None else _lengths(data_lengths, "data_lengths", batch, times)
     )
     logs = log_softmax(converted(data, dtypes.promote(dtype, dtypes.float32)), axis=2)
-    path, skips = _states(registry["clip"](labels, a_min=0, a_max=classes - 1), blank)
-    places = along(0, 2, batch, data.device) * classes + path
+    places, skips = _states(labels, blank, classes)
     emissions = registry["take"](reshape(logs, shape=(times, batch * classes)), places, axis=1)
     return converted(_loss(ctc_paths(emissions, skips), length, duration), dtype)
 

@@ -125,7 +125,7 @@ def _real_parts(lines: Value) -> Value:
 
 @launched(grad=_fourier_back, numpy=None, methods=[])
 def fourier(data: Value, *, inverse: bool = False, real: bool = False) -> Value:
-    """Fourier transforms of lines of complex numbers, (lines, n, 2), or with `real` of real ones, (lines, n); the inverse is not divided by n."""
+    """Fourier transforms of lines of complex numbers, (lines, n, 2), or of `real` ones, (lines, n); the inverse is not divided by n."""
     lines, n = data.shape[:2]
     if not data.size:
         return Value((lines, n, 2), data.dtype, data.device)
