@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from math import prod
 from typing import Any
 
@@ -144,9 +145,14 @@ def _joined(name: str, indices: Value, sizes: Shape) -> Value:
             f"{name}: indices of shape {indices.shape} do not have, along their first axis, one of at most {len(sizes)} axes each"
         )
     total = registry["full"](shape=indices.shape[1:], value=0, dtype=dtypes.int64, device=indices.device)
-    for axis in range(indices.shape[0]):
-        index = in_range(f"{name}, axis {axis}", _part(indices, axis), sizes[axis], "raise")
-        total = total * sizes[axis] + index
+    parts = [converted(_part(indices, axis), dtypes.int64) for axis in range(indices.shape[0])]
+    # One number tells of all axes, and is waited for once.
+    beyond = [registry["maximum"](part, -1 - part) - n for part, n in zip(parts, sizes, strict=False)]
+    if indices.size and engine.to_numpy(registry["max"](reduce(registry["maximum"], beyond))).item() >= 0:
+        for axis, part in enumerate(parts):
+            in_range(f"{name}, axis {axis}", part, sizes[axis], "raise")
+    for part, n in zip(parts, sizes, strict=False):
+        total = total * n + registry["where"](registry["less"](part, 0), part + n, part)
     return total
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from clnd import engine
 from clnd.engine import Value, dtypes
 from clnd.errors import DTypeError, ShapeError
 
@@ -61,7 +62,8 @@ def SequenceMask(
         return alias(data)
     lengths = _lengths("SequenceMask", data, sequence_length, axis)
     counts = registry["less"](along(axis, 2, data.shape[axis], data.device), _row(lengths, axis))
-    counts = reshape(counts, shape=(*counts.shape, *[1] * (data.ndim - 2)))
+    if data.ndim > 2:  # once for each element of a sequence, not for each of its numbers
+        counts = reshape(engine.ready(counts), shape=(*counts.shape, *[1] * (data.ndim - 2)))
     fill = registry["full"](shape=(), value=value, dtype=data.dtype, device=data.device)
     masked: Value = registry["where"](counts, data, fill)
     return masked
