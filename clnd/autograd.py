@@ -13,7 +13,7 @@ from clnd.engine import Record, Value, state
 from clnd.errors import DTypeError, MXNetError, ShapeError
 from clnd.ops.declare import converted
 from clnd.ops.parts import Part, part_of
-from clnd.ops.shape import add_selected
+from clnd.ops.shape import add_selected, side_by_side
 
 from .ndarray import Leaf, NDArray
 
@@ -313,7 +313,7 @@ def _walk(
     tape: list[Record], heads: Sequence[Value], head_grads: Sequence[Value], retain: bool, wanted: frozenset[Any] = frozenset()
 ) -> dict[Any, Any]:
     """Go through the tape backwards. Returns what arrives at the leaves, and at the records in `wanted`."""
-    arrived: dict[Any, Any] = {}  # a `Slot` holds a sum in a buffer of its own
+    arrived: dict[Any, Any] = {}  # a `Slot` holds a sum in a buffer of its own, and `_Parts` wait for others
 
     def arrive(value: Value, dz: Any) -> None:
         place = _place(value)
@@ -325,13 +325,16 @@ def _walk(
         if not whole.traced:
             return
         place = _place(whole)
-        before = arrived.get(place)
+        before: Any = arrived.get(place)
         if before is None:
-            ((_, first),) = record.op.gradients(record, dz)  # type: ignore[attr-defined]
-            arrived[place] = engine.Slot(first)
-            return
+            before = arrived[place] = _Parts(whole)
+        if type(before) is _Parts:
+            if before.take(record, dz):
+                return
+            before = before.total()
         if type(before) is not engine.Slot:
-            before = arrived[place] = engine.Slot(engine.copied(before))
+            before = engine.Slot(engine.copied(before))
+        arrived[place] = before
         add_selected(before, record, dz)
 
     for head, head_grad in zip(heads, head_grads, strict=True):
@@ -349,7 +352,37 @@ def _walk(
     return {place: _sum(dz) for place, dz in arrived.items()}
 
 
+class _Parts:
+    """Gradients of parts of a value, of no more elements than it has: where they turn out to be all of it, one launch joins them."""
+
+    def __init__(self, whole: Value) -> None:
+        self._like, self._room = (whole.shape, whole.dtype, whole.device), whole.size
+        self._found: list[tuple[Record, Value]] = []
+
+    def take(self, record: Record, dz: Value) -> bool:
+        """Take another one, computed so that it holds nothing that it came from; False if it has no room."""
+        if dz.size > self._room:
+            return False
+        self._room -= dz.size
+        self._found.append((record, engine.ready(dz)))
+        return True
+
+    def total(self) -> Any:
+        """Their sum: joined, or a `Slot`, added up where they lie."""
+        shape, dtype, device = self._like
+        axis = None if self._room else side_by_side(shape, [record.attrs for record, _ in self._found])
+        if axis is not None:
+            found = sorted(self._found, key=lambda part: part[0].attrs["begin"][axis])
+            return ops.registry["concat"](*(dz for _, dz in found), dim=axis)
+        slot = engine.Slot(engine.ready(ops.registry["full"](shape=shape, value=0, dtype=dtype, device=device)))
+        for i, (record, dz) in enumerate(self._found):
+            add_selected(slot, record, dz, fresh=i == 0)
+        return slot
+
+
 def _sum(arrived: Any) -> Any:
+    if type(arrived) is _Parts:
+        arrived = arrived.total()
     return arrived.value if type(arrived) is engine.Slot else arrived
 
 

@@ -107,13 +107,21 @@ def check_arrays(name: str, data: Sequence[Any]) -> None:
 
 def _part(dz: Value, position: int, shapes: Sequence[Shape], dim: int) -> Value:
     axis = dim % dz.ndim
-    begin = sum(shape[axis] for shape in shapes[:position])
-    part: Value = slice_axis(dz, axis=axis, begin=begin, end=begin + shapes[position][axis])
-    return part
+    return _run(dz, axis, sum(shape[axis] for shape in shapes[:position]), shapes[position][axis])
+
+
+def _layer(dz: Value, position: int, axis: int) -> Value:
+    return reshape(_run(dz, axis, position, 1), shape=(*dz.shape[:axis], *dz.shape[axis + 1 :]))
+
+
+def _run(dz: Value, axis: int, begin: int, count: int) -> Value:
+    before, after = (0,) * axis, (0,) * (dz.ndim - axis - 1)
+    counts = (*dz.shape[:axis], count, *dz.shape[axis + 1 :])
+    return window(dz, begin=(*before, begin, *after), count=counts, step=(1,) * dz.ndim)
 
 
 @launched(
-    grad=lambda dz, position, axis: squeeze(slice_axis(dz, axis=axis, begin=position, end=position + 1), axis=axis),
+    grad=lambda dz, position, axis: _layer(dz, position, axis % dz.ndim),
     numpy=lambda *data, axis: np.stack(data, axis),
     methods=[],
 )

@@ -145,14 +145,31 @@ def selected(value: Value, steps: Steps) -> Value:
     return value
 
 
-def add_selected(whole: engine.Slot, record: engine.Record, dz: Value) -> None:
-    """Add the gradient of what a record selects to the gradient of the whole, in its buffer, which nobody else refers to."""
+def add_selected(whole: engine.Slot, record: engine.Record, dz: Value, fresh: bool = False) -> None:
+    """Add the gradient of what a record selects to the gradient of the whole, in its buffer, which nobody else refers to.
+
+    With `fresh` zeros stand there.
+    """
     steps = ((record.op.name, tuple(record.attrs[name] for name in ("begin", "count", "step"))),)
     place = region(whole.value.layout, steps)
     assert place is not None, "a window of a compact array is a region of it"
     if prod(place.shape):
         with engine.called("assign"):
-            engine.write_region(whole, place, selected(whole.value, steps) + dz)
+            engine.write_region(whole, place, dz if fresh else selected(whole.value, steps) + dz)
+
+
+def side_by_side(shape: Shape, windows: Sequence[dict[str, Any]]) -> int | None:
+    """The axis along which windows (attributes of `window`) follow each other and are all of an array of a shape; None if there is none."""
+    cut = {axis for given in windows for axis, n in enumerate(shape) if given["count"][axis] != n}
+    if len(cut) != 1 or any(step != 1 for given in windows for step in given["step"]):
+        return None
+    (axis,) = cut
+    end = 0
+    for begin, count in sorted((given["begin"][axis], given["count"][axis]) for given in windows):
+        if begin != end:
+            return None
+        end += count
+    return axis if end == shape[axis] else None
 
 
 @launched(

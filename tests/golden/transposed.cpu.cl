@@ -26,23 +26,17 @@ inline void store_float(__global float *p, float8 v, int count)
 #else
 #define pick_float(x, y, ...) shuffle2(x, y, (uint8)(__VA_ARGS__))
 #endif
-inline void load_tile_float(__global const float *p, int stride, int count, int height, float8 *tile)
+inline void turn_tile_float(float8 *tile)
 {
-    if (count < 8 || height < 8) {
-        for (int line = 0; line < height; line++) tile[line] = 0;
-        for (int lane = 0; lane < count; lane++)
-            for (int line = 0; line < height; line++) ((float *)(tile + line))[lane] = p[lane * stride + line];
-        return;
-    }
     float8 swapped;
-    float8 r0 = *(__global const float8_anywhere *)(p + 0 * stride);
-    float8 r1 = *(__global const float8_anywhere *)(p + 1 * stride);
-    float8 r2 = *(__global const float8_anywhere *)(p + 2 * stride);
-    float8 r3 = *(__global const float8_anywhere *)(p + 3 * stride);
-    float8 r4 = *(__global const float8_anywhere *)(p + 4 * stride);
-    float8 r5 = *(__global const float8_anywhere *)(p + 5 * stride);
-    float8 r6 = *(__global const float8_anywhere *)(p + 6 * stride);
-    float8 r7 = *(__global const float8_anywhere *)(p + 7 * stride);
+    float8 r0 = tile[0];
+    float8 r1 = tile[1];
+    float8 r2 = tile[2];
+    float8 r3 = tile[3];
+    float8 r4 = tile[4];
+    float8 r5 = tile[5];
+    float8 r6 = tile[6];
+    float8 r7 = tile[7];
     swapped = pick_float(r0, r4, 0, 1, 2, 3, 8, 9, 10, 11);
     r4 = pick_float(r0, r4, 4, 5, 6, 7, 12, 13, 14, 15);
     r0 = swapped;
@@ -87,6 +81,24 @@ inline void load_tile_float(__global const float *p, int stride, int count, int 
     tile[5] = r5;
     tile[6] = r6;
     tile[7] = r7;
+}
+inline void load_tile_float(__global const float *p, int stride, int count, int height, float8 *tile)
+{
+    if (count < 8 || height < 8) {
+        for (int line = 0; line < height; line++) tile[line] = 0;
+        for (int lane = 0; lane < count; lane++)
+            for (int line = 0; line < height; line++) ((float *)(tile + line))[lane] = p[lane * stride + line];
+        return;
+    }
+    tile[0] = *(__global const float8_anywhere *)(p + 0 * stride);
+    tile[1] = *(__global const float8_anywhere *)(p + 1 * stride);
+    tile[2] = *(__global const float8_anywhere *)(p + 2 * stride);
+    tile[3] = *(__global const float8_anywhere *)(p + 3 * stride);
+    tile[4] = *(__global const float8_anywhere *)(p + 4 * stride);
+    tile[5] = *(__global const float8_anywhere *)(p + 5 * stride);
+    tile[6] = *(__global const float8_anywhere *)(p + 6 * stride);
+    tile[7] = *(__global const float8_anywhere *)(p + 7 * stride);
+    turn_tile_float(tile);
 }
 
 __kernel __attribute__((vec_type_hint(float8)))
