@@ -341,6 +341,21 @@ def test_gradients_of_parts_add_up_where_they_lie():
     check(upstream, np.full((2, 4), 3.0))
 
 
+def test_gradients_of_parts_that_are_all_of_an_array_are_joined():
+    def gradient(order, axis):
+        x = variable(np.ones((4, 6)))
+        with autograd.record():
+            heads = [(x[i] if axis == 0 else x[:, i : i + 2]) * (i + 1) for i in order]
+        autograd.backward(heads)
+        return x.grad
+
+    check(gradient((2, 0, 3, 1), 0), np.repeat([[1], [2], [3], [4]], 6, 1))
+    check(gradient((4, 0, 2), 1), np.tile([1, 1, 3, 3, 5, 5], (4, 1)))
+    check(gradient((4, 0), 1), np.tile([1, 1, 0, 0, 5, 5], (4, 1)))  # not all
+    check(gradient((0, 1, 2, 3), 1), np.tile([1, 3, 5, 7, 4, 0], (4, 1)))  # overlapping, and more than there is room for
+    check(gradient((0, 0, 2), 1), np.tile([2, 2, 3, 3, 0, 0], (4, 1)))  # as many elements, but not all
+
+
 def test_a_step_through_each_part_is_not_quadratic():
     def bytes_allocated(steps):
         x = nd.ones((steps, 256))

@@ -7,6 +7,7 @@ import pytest
 
 import clnd as mx
 from clnd import autograd, nd
+from clnd.ops import factorization
 from measures import CONTEXTS
 from ops.checks import dtypes_of
 
@@ -48,7 +49,7 @@ def agree(got, expected, dtype, n):
     np.testing.assert_allclose(got.asnumpy(), expected, rtol=0, atol=bound)
 
 
-# The kernels take 32 rows at once: 70 are two blocks and a part of one.
+# Kernels of single numbers take 32 rows at once: 70 are two blocks and a part of one.
 SHAPES = [(1, 1), (2, 3, 3), (70, 70), (0, 4, 4), (2, 0, 0)]
 
 
@@ -84,6 +85,16 @@ def test_inverses_and_determinants(shape, context, generator):
         agree(linalg.det(given), np.linalg.det(x).reshape(shape[:-2] or 1), dtype, 4 * n)
         for got, expected in zip(linalg.slogdet(given), np.linalg.slogdet(x), strict=True):
             agree(got, np.reshape(expected, shape[:-2] or 1), dtype, 4 * n)
+
+
+@pytest.mark.parametrize("alone", [32, 256])
+def test_blocks_and_what_a_work_item_takes_alone_agree(alone, generator, monkeypatch):
+    monkeypatch.setattr(factorization, "WHOLE", alone)
+    x, b = regular(generator, 70, 70), generator.uniform(-1, 1, (70, 40))
+    triangle = np.tril(x) + np.eye(70)
+    agree(linalg.inverse(nd.array(x)), np.linalg.inv(x), np.float32, 280)
+    agree(linalg.det(nd.array(x)), np.linalg.det(x).reshape(1), np.float32, 280)
+    agree(linalg.trsm(nd.array(triangle), nd.array(b)), np.linalg.solve(triangle, b), np.float32, 280)
 
 
 @portability

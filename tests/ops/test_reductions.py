@@ -174,6 +174,17 @@ def test_running_sums_reach_the_last_element():
         np.testing.assert_array_equal(nd.cumsum(nd.ones(shape), axis=axis).asnumpy(), np.cumsum(np.ones(shape, np.float32), axis))
 
 
+@portability
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_running_sums_of_many_lines_have_the_bits_of_those_of_one(dtype):
+    x = (np.random.default_rng(0).normal(size=(101, 37)) * 1000).astype(dtype)
+    if dtype == "float32":
+        x[5, 7], x[9, 3] = INF, np.nan
+    together = nd.cumsum(nd.array(x, dtype=dtype), axis=1).asnumpy()
+    for line, row in zip(together, x, strict=True):
+        np.testing.assert_array_equal(line, nd.cumsum(nd.array(row, dtype=dtype)).asnumpy())
+
+
 def test_running_sums_lose_little():
     x = np.random.default_rng(0).normal(size=200_000).astype(np.float32)
     got, exact = nd.cumsum(nd.array(x)).asnumpy(), np.cumsum(x.astype(np.longdouble))

@@ -28,7 +28,7 @@ from ops.test_derivatives import ROWS, Row
 # An operator or two for each template, so that its kernels run forward and, where there is a way, backward.
 VECTORS = (
     *("sum", "max", "softmax", "log_softmax", "cumsum", "dot", "batch_dot", "take", "add_at", "concat", "im2col", "col2im", "Pooling"),
-    *("LayerNorm", "Convolution", "Deconvolution", "sort", "topk"),
+    *("LayerNorm", "Convolution", "Deconvolution", "sort", "topk", "tile", "repeat"),
 )
 OTHERS = (
     *("prod", "argmax", "counts", "pick", "put", "take_places", "put_places", "arange_like", "boolean_mask"),

@@ -5,6 +5,7 @@ import pytest
 
 import clnd as mx
 from clnd import nd
+from measures import launches
 
 
 def shapes(arrays):
@@ -129,3 +130,34 @@ def test_arrays_without_patches():
         nd.im2col(nd.zeros((2, 4)), kernel=2)
     with pytest.raises(mx.MXNetError, match=r"col2im: data of shape .* must be \(batch, channels \* 2, 3\)"):
         nd.col2im(nd.zeros((1, 2, 4)), output_size=4, kernel=2)
+
+
+@pytest.mark.portability
+def test_arrays_are_joined_several_in_a_launch():
+    rows = [np.arange(3.0 * n).reshape(3, n) for n in (1, 17, 40, 16, 5, 33, 2, 64, 3, 9, 1, 12, 31, 7, 20, 4, 6, 48, 100)]
+    arrays = [nd.array(x) for x in rows]
+    arrays[2] = nd.array(rows[2].T.copy()).T  # which does not lie along rows
+    arrays[4] = arrays[4] * 1  # which waits
+    wide = nd.array(np.tile(rows[9], 2))
+    arrays[9] = wide[:, 9:]  # rows of a wider array
+    nd.waitall()
+    for axis, given, expected in (
+        (1, arrays, np.concatenate(rows, 1)),
+        (0, [x.T for x in arrays], np.concatenate([x.T for x in rows], 0)),
+        (0, [x.reshape((-1,)) for x in arrays], np.concatenate([x.reshape(-1) for x in rows])),
+    ):
+        np.testing.assert_array_equal(nd.concat(*given, dim=axis).asnumpy(), expected)
+    lying = [nd.array(rows[1]) for _ in range(20)]
+    assert launches(lambda: nd.concat(*lying, dim=0).wait_to_read()) == launches(lambda: nd.stack(*lying, axis=1).wait_to_read()) == 2
+    np.testing.assert_array_equal(nd.stack(*lying, axis=1).asnumpy(), np.stack([rows[1]] * 20, 1))
+
+
+@pytest.mark.portability
+@pytest.mark.parametrize("shape", [(7,), (3, 40), (2, 3, 5), (50, 16), (3, 0)], ids=str)
+def test_runs_of_any_width_are_repeated(shape):
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    for times in (0, 1, 3, 33):
+        for axis in (None, *range(len(shape))):
+            np.testing.assert_array_equal(nd.repeat(nd.array(x), repeats=times, axis=axis).asnumpy(), np.repeat(x, times, axis))
+        for reps in ((times,), (times, 2), (2, 1, times, 1)):
+            np.testing.assert_array_equal(nd.tile(nd.array(x), reps=reps).asnumpy(), np.tile(x, reps))

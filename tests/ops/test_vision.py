@@ -104,6 +104,19 @@ def test_what_is_no_image_box_or_line_is_refused(call, text):
         call()
 
 
+@pytest.mark.portability
+@pytest.mark.parametrize("n", [1, 2, 8, 12, 35, 64, 131])
+@pytest.mark.parametrize("context", CONTEXTS, ids=str)
+def test_many_lines_are_transformed_as_one_is(n, context):
+    x = np.random.default_rng(n).normal(size=(37, n)).astype(np.float32)
+    lines = nd.array(x, ctx=context)
+    found = contrib.fft(lines).asnumpy().reshape(37, n, 2)
+    expected = np.fft.fft(x.astype(float))
+    np.testing.assert_allclose(found[..., 0] + 1j * found[..., 1], expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+    back = contrib.ifft(contrib.fft(lines)).asnumpy() / n
+    np.testing.assert_allclose(back, x, rtol=0, atol=4e-6 * np.abs(x).max())
+
+
 def test_results_go_into_parts_of_arrays_on_every_context():
     for context in CONTEXTS:
         data = nd.arange(24, ctx=context).reshape((1, 2, 3, 4))
