@@ -21,15 +21,9 @@ __kernel void ${name}(
         if (found != column) {
             for (long j = 0; j < width; j += ${lanes}) {
                 const int count = (int)min((long)${lanes}, width - j);
-% if lanes == 1:
-                const ${v} kept = pivot[j];
-                pivot[j] = other[j];
-                other[j] = kept;
-% else:
                 const ${v} kept = load_${storage}(pivot + j, count);
                 store_${storage}(pivot + j, load_${storage}(other + j, count), count);
                 store_${storage}(other + j, kept, count);
-% endif
             }
             signs[get_global_id(0)] = -signs[get_global_id(0)];
         }
@@ -39,7 +33,6 @@ __kernel void ${name}(
             const ${storage} factor = pivot[column] == 0 ? row[column] : row[column] / pivot[column];
             row[column] = factor;
             long j = column + 1;
-% if lanes > 1:
 % for many in (4, 1):
             for (; j + ${many * lanes} <= end; j += ${many * lanes}) {
 % for u in range(many):
@@ -49,9 +42,6 @@ __kernel void ${name}(
 % endfor
             const int count = (int)(end - j);
             if (count > 0) store_${storage}(row + j, load_${storage}(row + j, count) - (${v})factor * load_${storage}(pivot + j, count), count);
-% else:
-            for (; j < end; j++) row[j] -= factor * pivot[j];
-% endif
         }
     }
 }

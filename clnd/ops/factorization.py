@@ -87,9 +87,14 @@ def _groups(device: Any, count: int, length: int) -> Any:
     return (count * group,), (group,)
 
 
+def _by_vectors(device: Any) -> bool:
+    """Does a work-item take much alone, in vectors?"""
+    return bool(device.traits.schedule == "cpu" and device.traits.lanes > 1)
+
+
 def _alone(device: Any) -> int:
-    """How many rows a work-item takes alone."""
-    return WHOLE if device.traits.schedule == "cpu" and device.traits.lanes > 1 else BLOCK
+    """Of how many rows a work-item solves and eliminates alone."""
+    return WHOLE if _by_vectors(device) else BLOCK
 
 
 def _halves(n: int) -> tuple[slice, slice]:
@@ -153,6 +158,10 @@ def cholesky(a: Value) -> Value:
     result = Value(a.shape, a.dtype, a.device)
     if result.size == 0:
         return result
+    if _by_vectors(a.device) and BLOCK < n <= WHOLE and n**3 <= 96 * a.device.traits.lanes * engine.ROUNDS:
+        work = engine.copied(_swapped(a))
+        _kernel("cholesky", "whole", a, ("buffer", "long"))((batch,), (1,), work.buffer, n)
+        return _lower(_swapped(work))
     if n > BLOCK:
         first, last = _halves(n)
         upper = cholesky(_part(a, first, first))
@@ -202,10 +211,10 @@ def _eliminated(a: Value) -> tuple[Value, Value]:
 def _eliminate(work: Value, signs: Value, begin: int, end: int, right: int) -> None:
     """Eliminate with the columns from begin to end, up to the column `right`."""
     (batch, n, width), device = work.shape, work.device
-    if device.traits.schedule == "cpu":
+    lanes = device.traits.lanes
+    several = 4 * engine.ROUNDS // (n * ((right - begin) // (4 * lanes) + 5 + lanes) + width)  # columns that a work-item has the rounds for
+    if _by_vectors(device) and several:
         columns = _kernel("elimination", "columns", work, ("buffer", "buffer", *["long"] * 5))
-        row = (right - begin) // (4 * device.traits.lanes) + 5 + device.traits.lanes // 2
-        several = max(1, 4 * engine.ROUNDS // (n * row + width))
         for column in range(begin, end, several):
             columns((batch,), (1,), work.buffer, signs.buffer, n, width, column, min(end, column + several), right)
         return

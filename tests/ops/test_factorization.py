@@ -95,6 +95,7 @@ def test_blocks_and_what_a_work_item_takes_alone_agree(alone, generator, monkeyp
     agree(linalg.inverse(nd.array(x)), np.linalg.inv(x), np.float32, 280)
     agree(linalg.det(nd.array(x)), np.linalg.det(x).reshape(1), np.float32, 280)
     agree(linalg.trsm(nd.array(triangle), nd.array(b)), np.linalg.solve(triangle, b), np.float32, 280)
+    agree(linalg.potrf(nd.array(x @ x.T + np.eye(70))), np.linalg.cholesky(x @ x.T + np.eye(70)), np.float32, 280)
 
 
 @portability
