@@ -147,9 +147,11 @@ def test_arrays_are_joined_several_in_a_launch():
         (0, [x.reshape((-1,)) for x in arrays], np.concatenate([x.reshape(-1) for x in rows])),
     ):
         np.testing.assert_array_equal(nd.concat(*given, dim=axis).asnumpy(), expected)
-    lying = [nd.array(rows[1]) for _ in range(20)]
+    large = [np.arange(4200.0).reshape(60, 70) + i for i in range(20)]  # such that several work-items share them
+    lying = [nd.array(x) for x in large]
     assert launches(lambda: nd.concat(*lying, dim=0).wait_to_read()) == launches(lambda: nd.stack(*lying, axis=1).wait_to_read()) == 2
-    np.testing.assert_array_equal(nd.stack(*lying, axis=1).asnumpy(), np.stack([rows[1]] * 20, 1))
+    np.testing.assert_array_equal(nd.stack(*lying, axis=1).asnumpy(), np.stack(large, 1))
+    np.testing.assert_array_equal(nd.concat(*lying, dim=0).asnumpy(), np.concatenate(large, 0))
 
 
 @pytest.mark.portability
