@@ -111,6 +111,8 @@ HIDDEN = {
     "resample",
     "resample_back",
     "resample_weights",
+    "resized",
+    "resized_back",
     "fourier",
     "nms_order",
     "roi_places",

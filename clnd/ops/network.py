@@ -16,6 +16,7 @@ from . import rows
 from .convolution import Deconvolution
 from .declare import composed, converted, launched, normalize_axes, normalize_axis, registry, widened
 from .random import Generator, random_uniform
+from .windows import geometry
 
 
 def _softmax_numpy(data: Any, axis: int = -1) -> Any:
@@ -281,7 +282,7 @@ def UpSampling(
         times = height // max(1, x.shape[2])
         if (x.shape[2] * times, x.shape[3] * times) != (height, width):
             raise ShapeError(f"UpSampling: data of shape {x.shape} cannot be brought to a size of {height} by {width}")
-        wide.append(registry["repeat"](registry["repeat"](x, repeats=times, axis=2), repeats=times, axis=3))
+        wide.append(_enlarged(x, times))
     if multi_input_mode == "concat":
         joined: Value = registry["concat"](*wide, dim=1)
         return joined
@@ -291,6 +292,18 @@ def UpSampling(
             raise ShapeError(f"UpSampling: data of shapes {data[0].shape} and {x.shape} cannot be added up")
         total = total + x
     return total
+
+
+def _enlarged(images: Value, times: int) -> Value:
+    """Each pixel `times` times along rows and columns."""
+    if not images.size or dtypes.category(images.dtype) != "float":
+        return registry["repeat"](registry["repeat"](images, repeats=times, axis=2), repeats=times, axis=3)
+    batch, channels, height, width = images.shape
+    size = (height * times, width * times)
+    shape = geometry("UpSampling", size, (times, times), (times, times), (), ())
+    wide = converted(images, dtypes.promote(images.dtype, dtypes.float32))
+    planes = registry["reshape"](wide, shape=(batch * channels, height, width))
+    return converted(registry["reshape"](registry["unpooled_sum"](planes, shape=shape), shape=(batch, channels, *size)), images.dtype)
 
 
 @composed(numpy=None, methods=[])

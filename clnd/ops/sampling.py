@@ -1,7 +1,7 @@
 """Images at other places: interpolated, pooled over regions, resized, compared at displacements.
 
-All that is linear in the image is one operator, `resample`: sums of its elements, weighted by lists of rows and of columns. Its gradients
-are two more of the same kind, and these three are closed under differentiation.
+What reads at places that arrays give is one operator, `resample`: sums of elements, weighted by lists of rows and of columns. Its gradients
+are two more of the same kind, and these three are closed under differentiation. Other sizes are `resized`, an axis at a time.
 """
 
 from __future__ import annotations
@@ -328,31 +328,81 @@ def SpatialTransformer(
 
 # --- other sizes ---
 
-_TOGETHER = 16  # terms of a sum that are added up in one pass; longer ones by rows after columns
+_RUN, _LINES = 512, 16  # positions that a work-item of the CPU schedule takes together: elements one after another, or of as many lines
 
 
-def _separable(data: Value, rows: tuple[Value, Value], columns: tuple[Value, Value]) -> Value:
-    """All images resampled alike: (weights, places) of rows, of columns."""
-    (wy, y), (wx, x) = rows, columns
-    batch = every(data)
-    if y.shape[-1] * x.shape[-1] <= _TOGETHER:
-        return resample(data, wy, wx, y, x, batch)
-    one = registry["full"](shape=(1,) * 5, value=1, dtype=data.dtype, device=data.device)
-    alike = count(data.shape[2], data, 2, dtype=dtypes.int32)
-    data = resample(data, one, wx, alike, x, batch)
-    return resample(data, wy, one, y, count(data.shape[3], data, 3, dtype=dtypes.int32), batch)
+def _linear(n: int, size: int, how: str) -> tuple[int, int, int]:
+    """Where the first of `size` even positions over n elements lies, how far they are apart, and the unit of both: nothing is rounded."""
+    if how == "corners" or size == 1:
+        return 0, (n - 1 if size > 1 else 0), max(size - 1, 1)
+    return n - size, 2 * n, 2 * size
 
 
-def _means(n: int, size: int, like: Value, axis: int) -> tuple[Value, Value]:
-    """Means over `size` parts of n elements: part i from i * n / size, rounded down, to (i + 1) * n / size, rounded up."""
-    longest = max(-(-(i + 1) * n // size) - i * n // size for i in range(size))
-    divide, number = registry["truncated_divide"], count(size, like, axis)
-    begin = divide(number * n, size)
-    length = divide((number + 1) * n + (size - 1), size) - begin
-    step = count(longest, like, -1)
-    inside = registry["less"](step, length)
-    weights = registry["where"](inside, 1 / converted(length, like.dtype), 0)
-    return weights, converted(registry["where"](inside, begin + step, -1), dtypes.int32)
+def _resize(data: Value, axis: int, n: int, size: int, how: str, step: str) -> Value:
+    """Launch templates/resize.cl.mako, as often as it takes."""
+    device, dtype, made = data.device, data.dtype, size if step == "forth" else n
+    result = Value((*data.shape[:axis], made, *data.shape[axis + 1 :]), dtype, device)
+    if result.size == 0:
+        return registry["full"](shape=result.shape, value=0, dtype=dtype, device=device)
+    outer, inner = prod(data.shape[:axis]), prod(data.shape[axis + 1 :])
+    shift, stride, unit = _linear(n, size, how)
+    if step == "forth":
+        terms = n // size + 2 if how == "mean" else 2
+    else:
+        near = size // n if how == "mean" else (2 * unit + max(0, -shift)) // stride if stride else size
+        terms = min(size, near + 2)
+    traits, data = device.traits, engine.gathered(data)
+    lines = inner * data.shape[axis], inner * made
+    if traits.schedule == "cpu" and inner < traits.lanes:  # by elements of the inner axes, over lines
+        runs = (inner, outer, 1, 1, *reversed(lines), _LINES)
+    else:
+        runs = (outer, inner, *reversed(lines), 1, 1, _RUN if traits.schedule == "cpu" else 1)
+    numbers, form = (n, size, stride, shift, unit, *runs[:2], inner, *runs[2:]), "mean" if how == "mean" else "linear"
+    index = engine.index_type([data.layout], max(result.size, 2 * (n + 1) * (size + 1)))
+    kernel = device.kernel(
+        "resize",
+        f"resize_{form}_{step}__{dtype}",
+        arguments=("buffer", "buffer", *[index] * 16),
+        index=index,
+        storage=dtypes.INFO[dtype].storage,
+        how=form,
+        step=step,
+    )
+    buffer = device.allocate(result.size * dtype.itemsize)
+    for lower, upper in parts(terms, runs[-1]):
+        grid = engine.grid(traits, result.size * (upper - lower), max(1, engine.ROUNDS // traits.lanes))
+        kernel(*grid, buffer, data.buffer, data.offset, *numbers, lower, upper)
+    return result.place(buffer, compact(result.shape))
+
+
+@launched(
+    grad=lambda dz, data_shape, axis, how: registry["resized_back"](dz, axis=axis, size=data_shape[axis], how=how), numpy=None, methods=[]
+)
+def resized(data: Value, *, axis: int, size: int, how: str) -> Value:
+    """An axis with `size` elements, each a weighted sum of neighbours.
+
+    Parameters
+    ----------
+    how : {"mean", "corners", "edges"}
+        Means over as many parts, which may overlap; or interpolated linearly at even places: from the middle of the first element to that
+        of the last one, or so that the outer edges stay. One place alone is the first element.
+    """
+    return _resize(data, axis, data.shape[axis], size, how, "forth")
+
+
+@launched(grad=lambda dz, data_shape, axis, how: resized(dz, axis=axis, size=data_shape[axis], how=how), numpy=None, methods=[])
+def resized_back(data: Value, *, axis: int, size: int, how: str) -> Value:
+    """What `resized` does, backwards: the gradient of an axis of `size` elements, from that of the result."""
+    return _resize(data, axis, size, data.shape[axis], how, "back")
+
+
+def _separable(data: Value, height: int, width: int, how: str) -> Value:
+    """Images resized alike along both axes: first where the fewer elements come out."""
+    sizes = {2: height, 3: width}
+    for axis in (2, 3) if height < data.shape[2] else (3, 2):
+        if how != "corners" or sizes[axis] != data.shape[axis]:
+            data = resized(data, axis=axis, size=sizes[axis], how=how)
+    return data
 
 
 @composed(numpy=None, methods=[])
@@ -375,22 +425,7 @@ def AdaptiveAvgPooling2D(data: Value, *, output_size: Any = ()) -> Value:
     (data,), dtype = wide(data)
     if height == width == 1:
         return converted(registry["mean"](data, axis=(2, 3), keepdims=True), dtype)
-    return converted(_separable(data, _means(data.shape[2], height, data, 2), _means(data.shape[3], width, data, 3)), dtype)
-
-
-def _resized(n: int, size: int, like: Value, axis: int, align_corners: bool) -> tuple[Value, Value]:
-    """`size` positions, evenly spaced over n elements, between their neighbours; one alone is the first element.
-
-    In whole numbers: no position is rounded.
-    """
-    number = count(size, like, axis)
-    if align_corners or size == 1:
-        position, unit = number * (n - 1), max(size - 1, 1)
-    else:
-        position, unit = registry["maximum"]((number * 2 + 1) * n - size, 0), 2 * size
-    whole = registry["truncated_divide"](position, unit)
-    weights, places = between(whole, converted(position - whole * unit, like.dtype) / unit)
-    return weights, registry["minimum"](places, n - 1)
+    return converted(_separable(data, height, width, "mean"), dtype)
 
 
 _ROUNDED: dict[str, Callable[[int], int]] = {  # to which size a mode rounds that of an axis
@@ -450,8 +485,7 @@ def BilinearResize2D(
     if min(sizes) < 1 or 0 in data.shape[2:]:
         raise ShapeError(f"BilinearResize2D: data of shape {data.shape} cannot be given {sizes[0]} rows and {sizes[1]} columns")
     (data,), dtype = wide(data)
-    rows, columns = (_resized(n, size, data, axis, align_corners) for n, size, axis in zip(data.shape[2:], sizes, (2, 3), strict=True))
-    return converted(_separable(data, rows, columns), dtype)
+    return converted(_separable(data, *sizes, "corners" if align_corners else "edges"), dtype)
 
 
 # --- images compared at displacements ---
