@@ -108,6 +108,7 @@ HIDDEN = {
     "correlation",
     "correlation_back",
     "correlation_slope",
+    "interpolated",
     "resample",
     "resample_back",
     "resample_weights",

@@ -218,36 +218,7 @@ def pair(name: str, attribute: str, given: Any) -> tuple[int, int]:
     return rows, columns
 
 
-# --- interpolation at given places ---
-
-
-@composed(numpy=None, methods=[])
-def BilinearSampler(data: Value, grid: Value) -> Value:
-    """The images at the places that `grid` gives, interpolated between the four nearest elements; zeros outside.
-
-    Parameters
-    ----------
-    data : (images, channels, rows, columns)
-    grid : (images, 2, height, width)
-        x and y of each place, where -1 and 1 are the middles of the first and last column, or row.
-
-    >>> from clnd import nd
-    >>> grid = nd.array([[[[-1, 0]], [[1, 0]]]])
-    >>> nd.BilinearSampler(nd.array([[[[1, 2], [3, 4]]]]), grid).asnumpy()
-    array([[[[3. , 2.5]]]], dtype=float32)
-    """
-    of_images("BilinearSampler", data)
-    if grid.ndim != 4 or grid.shape[:2] != (data.shape[0], 2):
-        raise ShapeError(f"BilinearSampler: the grid must have shape ({data.shape[0]}, 2, height, width), but has {grid.shape}")
-    (data, grid), dtype = wide(data, grid)
-    lists = []
-    for axis, n in ((1, data.shape[2]), (0, data.shape[3])):
-        position = (registry["slice_axis"](grid, axis=1, begin=axis, end=axis + 1) + 1) * ((n - 1) / 2)
-        position = registry["expand_dims"](position, axis=4)
-        whole = registry["floor"](position)
-        lists.append(between(whole, position - whole))
-    (wy, y), (wx, x) = lists
-    return converted(resample(data, wy, wx, y, x, every(data)), dtype)
+# --- places ---
 
 
 def _even(n: int, like: Value, axis: int) -> Value:
@@ -400,8 +371,7 @@ def _separable(data: Value, height: int, width: int, how: str) -> Value:
     """Images resized alike along both axes: first where the fewer elements come out."""
     sizes = {2: height, 3: width}
     for axis in (2, 3) if height < data.shape[2] else (3, 2):
-        if how != "corners" or sizes[axis] != data.shape[axis]:
-            data = resized(data, axis=axis, size=sizes[axis], how=how)
+        data = resized(data, axis=axis, size=sizes[axis], how=how)
     return data
 
 
@@ -485,7 +455,7 @@ def BilinearResize2D(
     if min(sizes) < 1 or 0 in data.shape[2:]:
         raise ShapeError(f"BilinearResize2D: data of shape {data.shape} cannot be given {sizes[0]} rows and {sizes[1]} columns")
     (data,), dtype = wide(data)
-    return converted(_separable(data, *sizes, "corners" if align_corners else "edges"), dtype)
+    return converted(_separable(data, sizes[0], sizes[1], "corners" if align_corners else "edges"), dtype)
 
 
 # --- images compared at displacements ---
