@@ -12,6 +12,8 @@
     kind, ints = module.vector(storage, lanes), module.vector("int", lanes)
     corners = [(j, i) for j in (0, 1) for i in (0, 1)]
     masks = f"convert_long{lanes}" if storage == "double" and lanes > 1 else ""
+    convert = f"convert_int{lanes}" if lanes > 1 else "(int)"
+    vectors = max(1, run // lanes)
     within = [f"{{0}}.s{i:x}" for i in range(lanes)] if lanes > 1 else ["{0}"]
 %>\
 ${common.head({storage}, {storage}, fp64)}\
@@ -29,38 +31,48 @@ inline ${kind} look(__global const ${storage} *plane, const int *offset)
 inline ${storage} look(__global const ${storage} *plane, const int *offset) { return *offset < 0 ? 0 : plane[*offset]; }
 % endif
 
-// Where a place lies along an axis: the element before it, its distance from there. Far outside, or nowhere, it is outside.
-inline int before(${storage} place, ${storage} half_size, int size, ${storage} *beyond)
+// Where places lie along an axis: the elements before them, and the distances from there. Far outside, or nowhere, is outside.
+inline ${ints} before(${kind} place, ${storage} half_size, int size, ${kind} *beyond)
 {
-    const ${storage} position = (place + 1) * half_size, whole = floor(position);
+    const ${kind} position = (place + 1) * half_size, whole = floor(position);
     *beyond = position - whole;
-    return (int)fmin(fmax(whole, (${storage})-2), (${storage})size);
+    const ${kind} bounded = whole < size ? whole : size;
+    return ${convert}(bounded > -2 ? bounded : -2);
 }
 
 <%def name="tables()">\
         // Offsets of the four elements, -1 for what does not exist, and the weights of rows and columns: 0 where there are none.
 % for j, i in corners:
-        ${ints} offset${j}${i}[${max(1, run // lanes)}];
+        ${ints} offset${j}${i}[${vectors}];
 % endfor
+        ${kind} x[${vectors}], y[${vectors}];
 % for axis in "yx":
-        ${kind} near_${axis}[${max(1, run // lanes)}], far_${axis}[${max(1, run // lanes)}];
+        ${kind} near_${axis}[${vectors}], far_${axis}[${vectors}];
 % endfor
-        for (int i = 0; i < ${"(count + %d) / %d * %d" % (lanes - 1, lanes, lanes)}; i++) {
-            const ${index} place = left + min(i, count - 1);
-            __global const ${storage} *here = grid + grid_start + image * grid_image + place / width * grid_row + place % width * grid_column;
-            ${storage} beyond_x, beyond_y;
-            const int column = before(here[0], half_width, (int)columns, &beyond_x), row = before(here[grid_axis], half_height, (int)rows, &beyond_y);
-            const int start = row * (int)columns + column;
-            const int left_is = column >= 0 && column < (int)columns, right_is = column >= -1 && column + 1 < (int)columns;
-            const int top_is = row >= (int)from && row < (int)to, bottom_is = row + 1 >= (int)from && row + 1 < (int)to;
-            ((int *)offset00)[i] = top_is && left_is ? start : -1;
-            ((int *)offset01)[i] = top_is && right_is ? start + 1 : -1;
-            ((int *)offset10)[i] = bottom_is && left_is ? start + (int)columns : -1;
-            ((int *)offset11)[i] = bottom_is && right_is ? start + (int)columns + 1 : -1;
-            ((${storage} *)near_y)[i] = top_is ? 1 - beyond_y : 0;
-            ((${storage} *)far_y)[i] = bottom_is ? beyond_y : 0;
-            ((${storage} *)near_x)[i] = left_is ? 1 - beyond_x : 0;
-            ((${storage} *)far_x)[i] = right_is ? beyond_x : 0;
+        {
+            ${index} line = left / width, at = left % width;
+            for (int i = 0; i < count; i++) {
+                __global const ${storage} *here = grid + grid_start + image * grid_image + line * grid_row + at * grid_column;
+                ((${storage} *)x)[i] = here[0];
+                ((${storage} *)y)[i] = here[grid_axis];
+                if (++at == width) { at = 0; line++; }
+            }
+            for (int i = count; i % ${lanes}; i++) ((${storage} *)x)[i] = ((${storage} *)y)[i] = 0;
+        }
+        for (int k = 0; k * ${lanes} < count; k++) {
+            ${kind} beyond_x, beyond_y;
+            const ${ints} column = before(x[k], half_width, (int)columns, &beyond_x), row = before(y[k], half_height, (int)rows, &beyond_y);
+            const ${ints} start = row * (int)columns + column;
+            const ${ints} is_left = (column >= 0) & (column < (int)columns), is_right = (column >= -1) & (column + 1 < (int)columns);
+            const ${ints} is_top = (row >= (int)from) & (row < (int)to), is_bottom = (row + 1 >= (int)from) & (row + 1 < (int)to);
+            offset00[k] = (is_top & is_left) ? start : -1;
+            offset01[k] = (is_top & is_right) ? start + 1 : -1;
+            offset10[k] = (is_bottom & is_left) ? start + (int)columns : -1;
+            offset11[k] = (is_bottom & is_right) ? start + (int)columns + 1 : -1;
+            near_y[k] = ${masks}(is_top) ? 1 - beyond_y : 0;
+            far_y[k] = ${masks}(is_bottom) ? beyond_y : 0;
+            near_x[k] = ${masks}(is_left) ? 1 - beyond_x : 0;
+            far_x[k] = ${masks}(is_right) ? beyond_x : 0;
         }
 </%def>\
 <%def name="four()">\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 from typing import Any
 
 from clnd import engine
@@ -79,15 +80,7 @@ def _launch(step: str, made: Shape, grid: Value, image: Shape, *arrays: Value) -
         block, ranges = channels, parts(channels, segment)
         sizes = _items(device, images * runs, segment * (1 + ranges[0][1]))
     index = engine.index_type([grid.layout, *(x.layout for x in arrays)], max(result.size, images * channels * max(rows * columns, places)))
-    storage = dtypes.INFO[dtype].storage
-    kernel = device.kernel(
-        "interpolate",
-        f"interpolate_{step}__{dtype}",
-        arguments=("buffer", *["buffer", index] * (1 + len(arrays)), *[index] * 10, storage, storage, *[index] * 4),
-        index=index,
-        storage=storage,
-        step=step,
-    )
+    kernel = engine.kept((device, "interpolate", step, dtype, index), lambda: _kernel(step, device, dtype, index, len(arrays)))
     if result.strides is None:
         result.place(device.allocate(result.size * dtype.itemsize), compact(made))
     given = [argument for x in (*arrays, grid) for argument in (x.buffer, x.offset)]
@@ -95,6 +88,18 @@ def _launch(step: str, made: Shape, grid: Value, image: Shape, *arrays: Value) -
     for lower, upper in ranges:
         kernel(*sizes, result.buffer, *given, *grid.layout.strides, *image, places, width, *halves, block, segment, lower, upper)
     return result
+
+
+def _kernel(step: str, device: Any, dtype: Any, index: str, arrays: int) -> Any:
+    storage = dtypes.INFO[dtype].storage
+    return device.kernel(
+        "interpolate",
+        f"interpolate_{step}__{dtype}",
+        arguments=("buffer", *["buffer", index] * (1 + arrays), *[index] * 10, storage, storage, *[index] * 4),
+        index=index,
+        storage=storage,
+        step=step,
+    )
 
 
 def _items(device: Any, units: int, rounds: int) -> Any:
@@ -130,4 +135,5 @@ def BilinearSampler(data: Value, grid: Value) -> Value:
         raise ShapeError(f"BilinearSampler: the grid must have shape ({data.shape[0]}, 2, height, width), but has {grid.shape}")
     registry["interpolated"].device([data, grid])
     (data, grid), dtype = wide(data, grid)
-    return converted(interpolated(data, grid), dtype)
+    sampled = interpolated if prod(data.shape[2:]) < 1 << 31 else _composition  # the kernels' offsets in a plane are ints
+    return converted(sampled(data, grid), dtype)
