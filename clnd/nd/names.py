@@ -109,6 +109,8 @@ HIDDEN = {
     "correlation_back",
     "correlation_slope",
     "interpolated",
+    "padded",
+    "padded_back",
     "resample",
     "resample_back",
     "resample_weights",

@@ -15,10 +15,12 @@ from clnd.engine import Value, dtypes, layout
 from clnd.engine.layout import Shape
 from clnd.errors import DTypeError, ShapeError
 
-from .declare import composed, launched, normalize_axis, registry, shape_of, whole_number, whole_numbers
-from .shape import assign, broadcast_to, flip, reshape, slice_axis, squeeze, window
+from .declare import composed, converted, launched, normalize_axis, registry, shape_of, whole_number, whole_numbers
+from .shape import reshape, slice_axis, squeeze, window
 
 MEMBERS = (4, 16)  # arrays that one launch joins
+Widths = tuple[tuple[int, int], ...]  # how many elements stand before and after those of each axis
+_SEGMENT = 1024  # elements of a row that a work-item of the CPU schedule writes in one go
 _UNSIGNED = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
 
 
@@ -288,36 +290,102 @@ def pad(data: Value, *, mode: str, pad_width: Any, constant_value: float = 0) ->
     widths = list(zip(numbers[::2], numbers[1::2], strict=True))
     if mode == "constant":
         return _surrounded(data, widths, constant_value)
-    for axis, (before, after) in enumerate(widths):
-        if before or after:
-            n = data.shape[axis]
-            if min(before, after) < 0 or not n or (mode == "reflect" and max(before, after) >= n):
-                raise ShapeError(f"pad: an axis of {n} elements cannot be padded by {before} and {after} with mode {mode!r}")
-            data = _continued(data, axis, before, after, mode == "reflect")
-    return data
+    for n, (before, after) in zip(data.shape, widths, strict=True):
+        if (before or after) and (min(before, after) < 0 or not n or (mode == "reflect" and max(before, after) >= n)):
+            raise ShapeError(f"pad: an axis of {n} elements cannot be padded by {before} and {after} with mode {mode!r}")
+    return padded(data, mode=mode, widths=tuple(widths), value=0)
 
 
-def _surrounded(data: Value, widths: list[tuple[int, int]], constant: float) -> Value:
-    """Written into an array of constants; what is cut off is left out before."""
+def _surrounded(data: Value, widths: list[tuple[int, int]], constant: Any) -> Value:
+    """With constants around it; what is cut off is left out before."""
     begin = tuple(max(0, -before) for before, _ in widths)
     count = tuple(n + min(0, before) + min(0, after) for n, (before, after) in zip(data.shape, widths, strict=True))
     if min(count, default=0) < 0:
         raise ShapeError(f"pad: pad_width {widths} cuts off more than the array of shape {data.shape} has")
     kept = window(data, begin=begin, count=count, step=(1,) * data.ndim)
-    shape = tuple(n + max(0, before) + max(0, after) for n, (before, after) in zip(count, widths, strict=True))
-    around = registry["full"](shape=shape, value=constant, dtype=data.dtype, device=data.device)
-    place = (tuple(max(0, before) for before, _ in widths), count, (1,) * data.ndim)
-    return assign(around, kept, steps=(("window", place),))
+    around = tuple((max(0, before), max(0, after)) for before, after in widths)
+    return padded(kept, mode="constant", widths=around, value=dtypes.to_scalar(constant, data.dtype))
 
 
-def _continued(data: Value, axis: int, before: int, after: int, mirrored: bool) -> Value:
-    """With elements before and after an axis: the first and last one, or those after the first and before the last, backwards."""
-    n = data.shape[axis]
-    if mirrored:
-        parts = [(1, 1 + before), (n - 1 - after, n - 1)]
-        ends = [flip(slice_axis(data, axis=axis, begin=begin, end=end), axis=axis) for begin, end in parts]
-    else:
-        shapes = [(*data.shape[:axis], count, *data.shape[axis + 1 :]) for count in (before, after)]
-        edges = [slice_axis(data, axis=axis, begin=begin, end=begin + 1) for begin in (0, n - 1)]
-        ends = [broadcast_to(edge, shape=shape) for edge, shape in zip(edges, shapes, strict=True)]
-    return concat(ends[0], data, ends[1], dim=axis)
+def _pad(data: Value, inner: Shape, widths: Widths, mode: str, value: Any = 0) -> Value:
+    """Launch templates/pad.cl.mako: an array of shape `inner` with more elements around it, or with "reflect_back" back to it."""
+    device, dtype, back = data.device, data.dtype, mode == "reflect_back"
+    outer = shape_of("pad", [n + before + after for n, (before, after) in zip(inner, widths, strict=True)])
+    result = Value(inner if back else outer, dtype, device)
+    if 0 in (data.size, result.size):
+        return registry["full"](shape=result.shape, value=value, dtype=dtype, device=device)
+    axes = [(1, 0, 1)]  # elements inside, before them, and in all; axes that get none are joined
+    for n, (before, after) in zip(inner, widths, strict=True):
+        if (before, after) == (0, 0) == (axes[-1][1], axes[-1][2] - axes[-1][0]):
+            axes[-1] = (axes[-1][0] * n, 0, axes[-1][0] * n)
+        else:
+            axes.append((n, before, before + n + after))
+    if len(axes) > 1 and axes[0] == (1, 0, 1):
+        del axes[0]
+    traits, data, size = device.traits, engine.gathered(data), dtype.itemsize
+    # Elements that are only moved are bits; sums of signed integers are those of unsigned ones, which may overflow.
+    bits = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}[size]
+    storage = dtypes.INFO[dtype].storage if back and dtypes.category(dtype) == "float" else bits
+    index = engine.index_type([data.layout], result.size)
+    surround = [int(np.array(value, dtype).view(f"u{size}"))] if mode == "constant" else []
+    kernel = engine.kept(
+        (device, "pad", mode, storage, len(axes), index),
+        lambda: device.kernel(
+            "pad",
+            f"pad_{mode}__{storage}_{len(axes)}d",
+            arguments=("buffer", "buffer", *[index] * (2 + 3 * len(axes)), *[bits] * len(surround)),
+            index=index,
+            storage=storage,
+            dims=len(axes),
+            mode=mode,
+        ),
+    )
+    buffer = device.allocate(result.size * size)
+    rounds = 3 ** len(axes) if back else 1
+    grid = engine.grid(traits, result.size, max(1, engine.ROUNDS // (traits.lanes * rounds)))
+    segment = _SEGMENT if traits.schedule == "cpu" else 1
+    kernel(*grid, buffer, data.buffer, data.offset, *(n for axis in axes for n in axis), segment, *surround)
+    return result.place(buffer, layout.compact(result.shape))
+
+
+def _inner(shape: Shape, widths: Widths) -> Shape:
+    """The shape of what was padded to `shape`."""
+    return tuple(n - before - after for n, (before, after) in zip(shape, widths, strict=True))
+
+
+def _pad_back(dz: Value, mode: str, widths: Widths) -> Value:
+    if mode == "edge":
+        return _edges_added(dz, widths)
+    if mode == "reflect":
+        wide = dtypes.promote(dz.dtype, dtypes.float32) if dtypes.category(dz.dtype) == "float" else dz.dtype
+        return converted(padded_back(converted(dz, wide), widths=widths), dz.dtype)
+    begin = tuple(before for before, _ in widths)
+    kept: Value = window(dz, begin=begin, count=_inner(dz.shape, widths), step=(1,) * dz.ndim)
+    return kept
+
+
+def _edges_added(dz: Value, widths: Widths) -> Value:
+    """Without the elements around it, which are added to the first and last ones."""
+    for axis, (before, after) in enumerate(widths):
+        if not before and not after:
+            continue
+        n = dz.shape[axis] - before - after
+        if n == 1:
+            dz = registry["sum"](dz, axis=axis, keepdims=True)
+            continue
+        first, last = ((0, before + 1), (before + n - 1, dz.shape[axis]))
+        ends = [registry["sum"](slice_axis(dz, axis=axis, begin=a, end=b), axis=axis, keepdims=True) for a, b in (first, last)]
+        dz = concat(ends[0], slice_axis(dz, axis=axis, begin=first[1], end=last[0]), ends[1], dim=axis)
+    return dz
+
+
+@launched(grad=_pad_back, methods=[])
+def padded(data: Value, *, mode: str, widths: Widths, value: Any) -> Value:
+    """`pad` by numbers that are not negative, and fit."""
+    return _pad(data, data.shape, widths, mode, value)
+
+
+@launched(grad=lambda dz, widths: padded(dz, mode="reflect", widths=widths, value=0), methods=[])
+def padded_back(data: Value, *, widths: Widths) -> Value:
+    """The gradient of what was padded by reflection: its elements, with all that mirror them added."""
+    return _pad(data, _inner(data.shape, widths), widths, "reflect_back")
