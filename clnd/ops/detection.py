@@ -40,17 +40,20 @@ def roi_places(data: Value, bounds: Value, batch: Value, *, height: int, width: 
         return registry["full"](shape=shape, value=-1, dtype=dtypes.int32, device=data.device)
     data, bounds, batch = (engine.gathered(x) for x in (data, bounds, batch))
     device = data.device
+    index = engine.index_type([data.layout], result.size)
     kernel = device.kernel(
         "roi_pooling",
         f"roi_places__{data.dtype}",
-        arguments=("buffer", *["buffer", "long"] * 3, *["long"] * 9),
+        arguments=("buffer", *["buffer", index] * 3, *[index] * 10),
+        index=index,
         storage=dtypes.INFO[data.dtype].storage,
     )
     buffer = device.allocate(result.size * 4)
     inputs = [argument for x in (data, bounds, batch) for argument in (x.buffer, x.offset)]
     for lower, upper in parts(rows, columns):
-        grid = many(device, result.size // 2, (upper - lower) * columns)
-        kernel(*grid, buffer, *inputs, *shape[1:], images, rows, columns, lower, upper)
+        rounds = (upper - lower) * columns
+        block = max(1, min(channels, engine.ROUNDS // rounds)) if device.traits.schedule == "cpu" else 1
+        kernel(*many(device, result.size // 2, rounds), buffer, *inputs, *shape[1:], images, rows, columns, block, lower, upper)
     return result.place(buffer, compact(shape))
 
 

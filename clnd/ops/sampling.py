@@ -46,13 +46,10 @@ def _sizes(name: str, lists: Sequence[Value], batch: Value, planes: int, section
     return (batch.shape[0], planes // max(1, section), height, width), strides
 
 
-def _table(value: Value, shape: Shape) -> Arguments:
-    """A list as kernel arguments: buffer, start and the strides with which it is walked over `shape`."""
+def _table(value: Value, shape: Shape) -> tuple[Value, Arguments]:
+    """A list, and its kernel arguments: buffer, start and the strides with which it is walked over `shape`."""
     seen = engine.ready(registry["broadcast_to"](value, shape=(*shape, value.shape[-1])))
-    return [seen.buffer, seen.offset, *seen.layout.strides]
-
-
-_TABLE = ("buffer", *["long"] * 6)
+    return seen, [seen.buffer, seen.offset, *seen.layout.strides]
 
 
 def _resample(
@@ -66,31 +63,46 @@ def _resample(
     if result.size == 0 or prod(image) == 0 or prod(shape) == 0 or y.size == 0 or x.size == 0:
         return registry["full"](shape=made, value=0, dtype=dtype, device=device)
     arrays, batch = [engine.gathered(array) for array in arrays], engine.gathered(batch)
-    info = dtypes.INFO[dtype]
-    kernel = device.kernel(
-        "resample",
-        f"{step}__{dtype}",
-        arguments=("buffer", *["buffer", "long"] * len(arrays), *_TABLE * (len(weights) + 2), "buffer", *["long"] * 18),
-        storage=info.storage,
-        step=step,
-    )
-    lists = [argument for value in (*weights, y, x) for argument in _table(value, shape)]
-    along = (columns, 1, rows, columns) if how.get("swapped") else (rows, columns, columns, 1)
-    sizes = (batch.offset, *shape, images, planes, *along, y.shape[-1], x.shape[-1], *sections)
-    buffer = device.allocate(result.size * dtype.itemsize)
+    lists, channels = (*weights, y, x), shape[1]
+    cpu, wanted = device.traits.schedule == "cpu", device.traits.compute_units * 4
+    terms = y.shape[-1] * x.shape[-1]
+    block = max(1, min(channels, engine.ROUNDS // terms)) if cpu and all(given.shape[1] == 1 for given in lists) else 1
     grid: Any
     if step == "resample_back":
-        wanted = device.traits.compute_units * (4 if device.traits.schedule == "cpu" else 256)
-        group = 1 if device.traits.schedule == "cpu" else device.traits.group
-        grid = ((min(rows, -(-wanted // (images * planes))), -(-images * planes // group) * group), (1, group))
-        ranges = parts(shape[0] * shape[2] * shape[3], 1 + y.shape[-1] * (1 + x.shape[-1]))
+        group = 1 if cpu else device.traits.group
+        wanted = wanted if cpu else device.traits.compute_units * 256
+        block = max(1, min(block, channels * images // wanted))
+        owners = images * -(-channels // block)
+        grid = ((min(rows, -(-wanted // owners)), -(-owners // group) * group), (1, group))
+        # Rounds of one element each, which are a quarter of what those of lanes may come to.
+        ranges = parts(shape[0] * shape[2] * shape[3], 1 + block * y.shape[-1] * (1 + x.shape[-1]) // 4)
+        result = engine.ready(registry["full"](shape=made, value=0, dtype=dtype, device=device))
     else:
-        ranges = parts(*((y.shape[-1], x.shape[-1]) if step == "resample" else (shape[1], x.shape[-1])))
+        block = max(1, min(block, result.size // wanted))
+        ranges = parts(*((y.shape[-1], x.shape[-1]) if step == "resample" else (channels, x.shape[-1])))
         grid = many(device, result.size, ranges[0][1] * x.shape[-1])
+        result.place(device.allocate(result.size * dtype.itemsize), compact(made))
+    tables = [_table(given, shape) for given in lists]
+    layouts = [*(array.layout for array in arrays), *(given.layout for given, _ in tables)]
+    index = engine.index_type(layouts, max(result.size, prod(image), prod(shape) * y.shape[-1]))
+    kernel = engine.kept(
+        (device, step, dtype, index),
+        lambda: device.kernel(
+            "resample",
+            f"{step}__{dtype}",
+            arguments=("buffer", *["buffer", index] * len(arrays), *["buffer", *[index] * 6] * len(tables), "buffer", *[index] * 19),
+            index=index,
+            storage=dtypes.INFO[dtype].storage,
+            step=step,
+        ),
+    )
+    along = (columns, 1, rows, columns) if how.get("swapped") else (rows, columns, columns, 1)
+    sizes = (batch.offset, *shape, images, planes, *along, y.shape[-1], x.shape[-1], *sections, block)
+    given = [argument for array in arrays for argument in (array.buffer, array.offset)]
+    given += [argument for _, table in tables for argument in table]
     for lower, upper in ranges:
-        inputs = [argument for array in arrays for argument in (array.buffer, array.offset)]
-        kernel(*grid, buffer, *inputs, *lists, batch.buffer, *sizes, lower, upper)
-    return result.place(buffer, compact(made))
+        kernel(*grid, result.buffer, *given, batch.buffer, *sizes, lower, upper)
+    return result
 
 
 @launched(
