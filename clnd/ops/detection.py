@@ -53,7 +53,7 @@ def roi_places(data: Value, bounds: Value, batch: Value, *, height: int, width: 
     for lower, upper in parts(rows, columns):
         rounds = (upper - lower) * columns
         block = max(1, min(channels, engine.ROUNDS // rounds)) if device.traits.schedule == "cpu" else 1
-        kernel(*many(device, result.size // 2, rounds), buffer, *inputs, *shape[1:], images, rows, columns, block, lower, upper)
+        kernel(*many(device, result.size // 2, 8 + rounds), buffer, *inputs, *shape[1:], images, rows, columns, block, lower, upper)
     return result.place(buffer, compact(shape))
 
 

@@ -75,12 +75,12 @@ def _resample(
         owners = images * -(-channels // block)
         grid = ((min(rows, -(-wanted // owners)), -(-owners // group) * group), (1, group))
         # Rounds of one element each, which are a quarter of what those of lanes may come to.
-        ranges = parts(shape[0] * shape[2] * shape[3], 1 + block * y.shape[-1] * (1 + x.shape[-1]) // 4)
+        ranges = parts(shape[0] * shape[2] * shape[3], 4 + block * y.shape[-1] * (1 + x.shape[-1]) // 4)
         result = engine.ready(registry["full"](shape=made, value=0, dtype=dtype, device=device))
     else:
         block = max(1, min(block, result.size // wanted))
         ranges = parts(*((y.shape[-1], x.shape[-1]) if step == "resample" else (channels, x.shape[-1])))
-        grid = many(device, result.size, ranges[0][1] * x.shape[-1])
+        grid = many(device, result.size, 8 + ranges[0][1] * (2 + x.shape[-1]))
         result.place(device.allocate(result.size * dtype.itemsize), compact(made))
     tables = [_table(given, shape) for given in lists]
     layouts = [*(array.layout for array in arrays), *(given.layout for given, _ in tables)]
@@ -353,7 +353,7 @@ def _resize(data: Value, axis: int, n: int, size: int, how: str, step: str) -> V
     )
     buffer = device.allocate(result.size * dtype.itemsize)
     for lower, upper in parts(terms, runs[-1]):
-        grid = engine.grid(traits, result.size * (upper - lower), max(1, engine.ROUNDS // traits.lanes))
+        grid = many(device, result.size, 4 + upper - lower)
         kernel(*grid, buffer, data.buffer, data.offset, *numbers, lower, upper)
     return result.place(buffer, compact(result.shape))
 
