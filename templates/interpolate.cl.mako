@@ -134,7 +134,7 @@ ${four()}\
 % if lanes > 1:
                 store_${storage}(to + k * ${lanes}, sum, count - k * ${lanes});
 % else:
-                *to = sum;
+                to[k] = sum;
 % endif
             }
         }
@@ -145,7 +145,7 @@ ${four()}\
             for (${index} c = lower; c < upper; c++) {
                 __global const ${storage} *plane = data + data_start + (image * channels + c) * rows * columns;
                 __global const ${storage} *share = dz + dz_start + (image * channels + c) * places + left;
-                const ${kind} d = ${f"load_{storage}(share + k * {lanes}, count - k * {lanes})" if lanes > 1 else "*share"};
+                const ${kind} d = ${f"load_{storage}(share + k * {lanes}, count - k * {lanes})" if lanes > 1 else "share[k]"};
 ${four()}\
                 above += d * (near_x[k] * v00 + far_x[k] * v01);
                 below += d * (near_x[k] * v10 + far_x[k] * v11);

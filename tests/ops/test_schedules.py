@@ -28,11 +28,12 @@ from ops.test_derivatives import ROWS, Row
 # An operator or two for each template, so that its kernels run forward and, where there is a way, backward.
 VECTORS = (
     *("sum", "max", "softmax", "log_softmax", "cumsum", "dot", "batch_dot", "take", "add_at", "concat", "im2col", "col2im", "Pooling"),
-    *("LayerNorm", "Convolution", "Deconvolution", "sort", "topk", "tile", "repeat"),
+    *("LayerNorm", "Convolution", "Deconvolution", "sort", "topk", "tile", "repeat", "pad", "AdaptiveAvgPooling2D", "BilinearResize2D"),
+    "BilinearSampler",
 )
 OTHERS = (
     *("prod", "argmax", "counts", "pick", "put", "take_places", "put_places", "arange_like", "boolean_mask"),
-    *("Correlation", "BilinearSampler", "ROIPooling", "ROIAlign", "box_nms", "nms_order"),
+    *("Correlation", "ROIPooling", "ROIAlign", "box_nms", "nms_order"),
     *("fourier", "fft", "ctc_paths", "ctc_flow", "CTCLoss"),
 )
 ELSEWHERE = {"recurrent", "winograd"}  # test_recurrent.py, test_winograd.py

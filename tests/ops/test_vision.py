@@ -7,6 +7,8 @@ import pytest
 
 import clnd as mx
 from clnd import autograd, engine, nd
+from clnd.engine import launch
+from clnd.ops import registry
 from measures import CONTEXTS, allocated, launches
 from ops.cases_vision import CASES, roi_align
 from ops.checks import check_case
@@ -164,3 +166,29 @@ def test_boxes_without_a_score_and_of_no_size():
     found = contrib.box_nms(boxes).asnumpy()
     np.testing.assert_array_equal(found[:2], boxes.asnumpy()[1:3])
     assert contrib.box_iou(boxes[:, 2:], boxes[:, 2:]).asnumpy()[1, 2] == 0
+
+
+@pytest.mark.portability
+def test_sums_have_the_same_bits_wherever_they_stand(seeded):
+    """In vectors, in shorter ones at the end of a row, and alone; of more terms than weights are computed at a time."""
+    image = np.random.default_rng(seeded).standard_normal((2, 1, 40, 21)).astype(np.float32)
+    whole, row = (contrib.AdaptiveAvgPooling2D(nd.array(x), output_size=(2, 21)).asnumpy() for x in (image, image[1:]))
+    columns = [contrib.AdaptiveAvgPooling2D(nd.array(image[..., i : i + 1]), output_size=(2, 1)).asnumpy() for i in range(21)]
+    np.testing.assert_array_equal(whole, np.concatenate(columns, axis=3))
+    np.testing.assert_array_equal(whole[1:], row)
+
+
+@pytest.mark.parametrize("narrow", [launch.NARROW, 0], ids=["int", "long"])
+def test_weighted_sums_are_added_up_in_order(narrow, seeded, monkeypatch):
+    """Whatever a compiler could make of a loop: with indices of 64 bits Intel's made two sums of it."""
+    monkeypatch.setattr(launch, "NARROW", narrow)
+    generator = np.random.default_rng(seeded)
+    data, weights = (generator.standard_normal(shape, np.float32) for shape in ((1, 3, 4, 9), (5, 1, 2, 3, 6)))
+    x = generator.integers(0, 9, weights.shape, np.int32)
+    one, zeros = np.ones((1,) * 5, np.float32), np.zeros((5,), np.int32)
+    given = (data, one, weights, zeros[:1].reshape((1,) * 5), x, zeros)
+    found = engine.to_numpy(registry["resample"](*(nd.array(array, dtype=array.dtype).value for array in given)))
+    expected = np.zeros_like(found)
+    for i in range(6):
+        expected += weights[..., i] * np.moveaxis(data[0, :, 0][:, x[:, 0, ..., i]], 0, 1)
+    np.testing.assert_array_equal(found, expected)
