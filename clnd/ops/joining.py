@@ -341,7 +341,8 @@ def _pad(data: Value, inner: Shape, widths: Widths, mode: str, value: Any = 0) -
         ),
     )
     buffer = device.allocate(result.size * size)
-    rounds = 4 * 3 ** len(axes) if back else 4  # of an element in a row of its own
+    row = axes[-1][0] if back else axes[-1][2]
+    rounds = (1 + 8 // row) * (3 ** len(axes) if back else 1)  # of an element, with its share of what there is around a row
     grid = engine.grid(traits, result.size, max(1, engine.ROUNDS // (traits.lanes * rounds)))
     segment = _SEGMENT if traits.schedule == "cpu" else 1
     kernel(*grid, buffer, data.buffer, data.offset, *(n for axis in axes for n in axis), segment, *surround)
