@@ -47,6 +47,7 @@ TABLE: dict[str, DTypeInfo] = {
     "bool": DTypeInfo("uchar", "uchar", "bool", "char"),
 }
 INFO: dict[np.dtype[Any], DTypeInfo] = {np.dtype(name): info for name, info in TABLE.items()}
+UNSIGNED = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}  # what elements of so many bytes are moved as
 
 float16, float32, float64 = (np.dtype(name) for name in ("float16", "float32", "float64"))
 int32, int64, uint8, bool_ = (np.dtype(name) for name in ("int32", "int64", "uint8", "bool"))

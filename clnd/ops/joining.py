@@ -18,10 +18,9 @@ from clnd.errors import DTypeError, ShapeError
 from .declare import composed, converted, launched, normalize_axis, registry, shape_of, whole_number, whole_numbers
 from .shape import reshape, slice_axis, squeeze, window
 
-MEMBERS = (4, 16)  # arrays that one launch joins
 Widths = tuple[tuple[int, int], ...]  # how many elements stand before and after those of each axis
+MEMBERS = (4, 16)  # arrays that one launch joins
 _SEGMENT = 1024  # elements of a row that a work-item of the CPU schedule writes in one go
-_UNSIGNED = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
 
 
 @launched(
@@ -77,7 +76,7 @@ def _joined(result: Value, data: Sequence[Value], axis: int) -> Value:
 
 def _join(result: Value, rows: int, row: int, parts: Sequence[tuple[Value, layout.Layout, int]]) -> None:
     """Write rows of arrays into rows of the result; each of `parts` is an array, its rows, and where in a row of the result they go."""
-    device, storage = result.device, _UNSIGNED[result.dtype.itemsize]
+    device, storage = result.device, dtypes.UNSIGNED[result.dtype.itemsize]
     index = engine.index_type([result.layout, *(part for _, part, _ in parts)], result.size)
     members = next(n for n in MEMBERS if n >= len(parts))
     kernel = engine.kept(
@@ -254,7 +253,7 @@ def _repeated(data: Value, copies: int, wide: int) -> Value:
     result = Value((data.size * copies,), data.dtype, data.device)
     if result.size == 0:
         return result
-    data, device, storage = engine.gathered(data), data.device, _UNSIGNED[data.dtype.itemsize]
+    data, device, storage = engine.gathered(data), data.device, dtypes.UNSIGNED[data.dtype.itemsize]
     index = engine.index_type([data.layout], result.size + copies * wide)
     kernel = engine.kept(
         (device, "repeat", storage, index),
@@ -324,8 +323,7 @@ def _pad(data: Value, inner: Shape, widths: Widths, mode: str, value: Any = 0) -
         del axes[0]
     traits, data, size = device.traits, engine.gathered(data), dtype.itemsize
     # Elements that are only moved are bits; sums of signed integers are those of unsigned ones, which may overflow.
-    bits = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}[size]
-    storage = dtypes.INFO[dtype].storage if back and dtypes.category(dtype) == "float" else bits
+    storage = dtypes.INFO[dtype].storage if back and dtypes.category(dtype) == "float" else dtypes.UNSIGNED[size]
     index = engine.index_type([data.layout], result.size)
     surround = [int(np.array(value, dtype).view(f"u{size}"))] if mode == "constant" else []
     kernel = engine.kept(
@@ -333,7 +331,7 @@ def _pad(data: Value, inner: Shape, widths: Widths, mode: str, value: Any = 0) -
         lambda: device.kernel(
             "pad",
             f"pad_{mode}__{storage}_{len(axes)}d",
-            arguments=("buffer", "buffer", *[index] * (2 + 3 * len(axes)), *[bits] * len(surround)),
+            arguments=("buffer", "buffer", *[index] * (2 + 3 * len(axes)), *[dtypes.UNSIGNED[size]] * len(surround)),
             index=index,
             storage=storage,
             dims=len(axes),

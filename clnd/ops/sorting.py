@@ -166,7 +166,7 @@ def put_places(data: Value, places: Value, *, shape: Shape) -> Value:
         "put",
         f"put__{data.dtype}",
         arguments=("buffer", "buffer", "long", "buffer", "long", "long"),
-        storage={1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}[data.dtype.itemsize],
+        storage=dtypes.UNSIGNED[data.dtype.itemsize],
     )
     grid = engine.grid(data.device.traits, places.size)
     kernel(*grid, result.buffer, data.buffer, data.offset, places.buffer, places.offset, places.size)
