@@ -160,7 +160,8 @@ def templates(tmp_path, monkeypatch):
             {"transpose_a": True},
             id="one step",
         ),
-        pytest.param("cpu", "reduction", "lane = count; lane <", "lane = ${lanes}; lane <", "prod", {"axis": 1}, id="past the last"),
+        pytest.param("cpu", "reduction", "again, count)", "again, ${lanes})", "prod", {"axis": 1}, id="past the last"),
+        pytest.param("cpu", "reduction", "again, count)", "0, count)", "sum", {"axis": 1}, id="what was added"),
         pytest.param("gpu", "reduction", "at += ${order}", "at += 2 * ${order}", "max", {"axis": 1}, id="every other group"),
     ],
 )
@@ -183,7 +184,7 @@ def test_a_wrong_template(schedule, template, old, new, operator, attributes, te
     [
         ("common", "lane = 0; lane < count; lane++) p[lane] =", "lane = 1; lane < count; lane++) p[lane] =", "linear"),
         ("common", "${coordinates}${i} = rest % ${sizes}${i};", "${coordinates}${i} = 0;", "backwards, padded rows, column"),
-        ("common", "if (j${i} == n${i})", "if (j${i} > n${i})", "row, steps, one"),
+        ("common", "if (++j${i} == n${i})", "if (++j${i} > n${i})", "row, steps, one"),
         ("elementwise", "top = rest % down * side", "top = 0", "transposed, repeated, linear"),
     ],
     ids=["the elements past the last whole vector", "where a work-item begins", "from one row to the next", "from one block to the next"],
