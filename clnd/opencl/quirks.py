@@ -46,6 +46,7 @@ QUIRKS = (
     Quirk((POCL, MESA), "end the process where the disk is full that they keep things on", "looks for room first", "opencl/drivers.py"),
     Quirk((INTEL,), "makes vectors of work-items that are vectors already, slowly", "tells it by vec_type_hint", "opencl/source.py"),
     Quirk((INTEL,), "keeps five times as much memory of what it compiled as of what it loaded", "loads it again", "opencl/program.py"),
+    Quirk((INTEL,), "makes two sums of one that a loop adds up", "tells loops of sums not to be vectors", "templates/resample.cl.mako"),
     Quirk((MESA,), "ends all loops of a work-item after 65,535 rounds, silently", "bounds the rounds of launches", "engine/launch.py"),
     Quirk((MESA,), "compares widened ints with constants wrongly", "widens by shifts", "engine/code.py"),
     Quirk((MESA,), "has neither doubles nor denormals", "refuses float64; accuracy is stated without denormals", "opencl/traits.py"),

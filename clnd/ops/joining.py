@@ -140,7 +140,7 @@ def stack(*data: Value, axis: int = 0) -> Value:
     first = data[0]
     axis = normalize_axis("stack", axis, first.ndim + 1)
     dtype = reduce(dtypes.promote, (x.dtype for x in data))
-    shape = (*first.shape[:axis], len(data), *first.shape[axis:])
+    shape = shape_of("stack", (*first.shape[:axis], len(data), *first.shape[axis:]), "result")
     return _joined(Value(shape, dtype, registry["stack"].device(data)), data, axis)
 
 

@@ -391,6 +391,9 @@ ELSEWHERE = {
     "batch_norm": "test_networks.py: it gives several arrays",
     **dict.fromkeys(("normalized", "normalized_back"), "cases_networks.py and test_derivatives.py, as parts of LayerNorm and BatchNorm"),
     "dropout": "test_networks.py: what it drops is random",
+    "interpolated": "cases_vision.py, as what BilinearSampler launches",
+    **dict.fromkeys(("padded", "padded_back"), "cases_shapes.py and test_derivatives.py, as parts of pad"),
+    **dict.fromkeys(("resized", "resized_back"), "cases_vision.py and test_derivatives.py, as parts of BilinearResize2D"),
     **dict.fromkeys(("convolve", "convolve_images", "convolve_weights"), "cases_networks.py, as parts of Convolution and Deconvolution"),
     **dict.fromkeys(
         ("pooled_first", "pooled_max", "pooled_picks", "pooled_sum", "unpooled", "unpooled_sum"), "cases_networks.py, as parts of Pooling"

@@ -276,6 +276,8 @@ PARTS = {
     "Convolution": ["convolve", "convolve_images", "convolve_weights"],
     "Pooling": ["pooled_max", "pooled_picks", "pooled_sum", "unpooled", "unpooled_sum"],
     "pick": ["unpicked"],
+    "pad": ["padded", "padded_back"],
+    "BilinearResize2D": ["resized", "resized_back"],
     "Correlation": ["correlation", "correlation_slope"],
     "Dropout": ["dropout"],
     "BatchNorm": ["batch_norm"],
