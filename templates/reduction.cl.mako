@@ -24,8 +24,8 @@
     end = module.vector(compute, 1 if inner else lanes)
     half = "half" in storages or any("round_half" in code for _, _, code in lines) or "round_half" in convert or "round_half" in value
     run = lanes * block if inner and schedule == "cpu" else block if schedule == "cpu" else lanes
-    # Short code is written out twice: once more for blocks without a ragged end.
-    twice = not general and len(lines) <= 12
+    # Short code is written out twice: once more for blocks without a ragged end, and within a row.
+    twice = len(lines) <= 12 and (inner or not general)
     lost_name = lambda width: "lost_by" if width == lanes else f"lost_by_{width}"
     join_name = lambda width: "join" if width == lanes else f"join_{width}"
 %>\
@@ -56,15 +56,15 @@ inline ${W} ${lost_name(width)}(${W} a, ${W} b) { const ${W} sum = a + b, more =
 ${common.between(compute, lanes)}\
 % endif
 ## The elements of one run into `value`; `shift` holds how far the step axes have moved each array.
-<%def name="element()">\
+<%def name="element(whole=False)">\
 % for a in loads:
-${common.load(a, "at", dims, index, lanes, f" + {a.name}_shift")}\
+${common.load(a, "at", dims, index, lanes, f" + {a.name}_shift", whole)}\
 % endfor
 % for kind, variable, code in lines:
             const ${kind} ${variable} = ${code};
 % endfor
 % for z, variable in stores:
-${common.store(z, variable, "at", dims, index, lanes, f" + {z.name}_shift")}\
+${common.store(z, variable, "at", dims, index, lanes, f" + {z.name}_shift", whole)}\
 % endfor
             const ${T} value = ${value};
 </%def>\
@@ -157,13 +157,13 @@ join(${parts[0]}, ${parts[1]})\
 % endif
 % endif
 % endif
-${element()}\
+${element(whole)}\
 % if whole or lanes == 1:
             parts[u] = value;
 % else:
             parts[u] = between(value, ${identity}, again, count);
 % endif
-% if general and not whole:
+% if general:
 ${common.advance("k", "n", dims, lanes)}\
 % endif
         }
@@ -251,13 +251,13 @@ ${common.unravel("from", "k", "n", dims, index)}\
 ${common.unravel(f"to - {lanes}", "j", "n", dims, index)}\
 % endif
 % endif
-        ${index} start = from;
+        for (${index} start = from; start < to; start += ${run}) {
 % if twice:
-        for (; to - start >= ${run}; start += ${run}) {
+            if (to - start >= ${run}${f" && k{dims - 1} + {run} <= n{dims - 1}" if general else ""}) {
 ${block_of_runs(True)}\
-        }
+                continue;
+            }
 % endif
-        for (; start < to; start += ${run}) {
 ${block_of_runs(False)}\
         }
 % if lanes > 1:

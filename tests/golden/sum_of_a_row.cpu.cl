@@ -101,24 +101,24 @@ void multiply_exp_sum__float32_1d(
         const int a0_shift = i0 * a0_s0;
         const int a1_shift = i0 * a1_s0;
         float8 total = (float8)(0), lost = (float8)(0);
-        int start = from;
-        for (; to - start >= 64; start += 64) {
-            float8 parts[8];
-            for (int u = 0; u < 8; u++) {
-                const int at = start + u * 8;
-                const int count = 8;
-                const float8 a0 = load_float(a0_data + a0_start + a0_shift + at, count);
-                const float8 a1 = load_float(a1_data + a1_start + a1_shift + at, count);
-                const float8 t0 = a0 * a1;
-                const float8 t1 = exp_float8(t0);
-                const float8 value = t1;
-                parts[u] = value;
+        for (int start = from; start < to; start += 64) {
+            if (to - start >= 64) {
+                float8 parts[8];
+                for (int u = 0; u < 8; u++) {
+                    const int at = start + u * 8;
+                    const int count = 8;
+                    const float8 a0 = load_float(a0_data + a0_start + a0_shift + at, count);
+                    const float8 a1 = load_float(a1_data + a1_start + a1_shift + at, count);
+                    const float8 t0 = a0 * a1;
+                    const float8 t1 = exp_float8(t0);
+                    const float8 value = t1;
+                    parts[u] = value;
+                }
+                const float8 joined = join(join(join(parts[0], parts[1]), join(parts[2], parts[3])), join(join(parts[4], parts[5]), join(parts[6], parts[7])));
+                lost += lost_by(total, joined);
+                total = join(total, joined);
+                continue;
             }
-            const float8 joined = join(join(join(parts[0], parts[1]), join(parts[2], parts[3])), join(join(parts[4], parts[5]), join(parts[6], parts[7])));
-            lost += lost_by(total, joined);
-            total = join(total, joined);
-        }
-        for (; start < to; start += 64) {
             float8 parts[8];
             for (int u = 0; u < 8; u++) {
                 int at = start + u * 8;
