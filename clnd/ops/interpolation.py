@@ -36,8 +36,8 @@ class Interpolated(Launched):
         if state.recording:
             return derived(lambda *own: [_composition(*own)], record.inputs, Arrived({0: dz}))
         with engine.called(self.name):
-            made = {data: ("image", (dz,), data.shape), grid: ("grid", (dz, data), grid.shape)}
-            return [(x, _launch(step, shape, grid, data.shape, *arrays)) for x, (step, arrays, shape) in made.items() if x.traced]
+            made = ((data, "image", (dz,)), (grid, "grid", (dz, data)))
+            return [(x, _launch(step, x.shape, grid, data.shape, *arrays)) for x, step, arrays in made if x.traced]
 
 
 def _composition(data: Value, grid: Value) -> Value:

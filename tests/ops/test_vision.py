@@ -149,6 +149,17 @@ def test_places_that_are_none_give_zeros_and_no_gradient(place):
         np.testing.assert_array_equal(array.asnumpy(), 0)
 
 
+def test_an_array_that_is_image_and_grid_gets_both_gradients(seeded):
+    x = np.random.default_rng(seeded).uniform(-0.9, 0.9, (1, 2, 4, 5))
+    both, data, grid = (nd.array(x) for _ in range(3))
+    for array in (both, data, grid):
+        array.attach_grad()
+    with autograd.record():
+        results = [nd.BilinearSampler(both, both), nd.BilinearSampler(data, grid)]
+    autograd.backward(results)
+    np.testing.assert_allclose(both.grad.asnumpy(), data.grad.asnumpy() + grid.grad.asnumpy(), rtol=1e-6)
+
+
 def test_regions_far_larger_than_their_image_take_no_more_samples_than_lie_in_it():
     data = nd.arange(20).reshape((1, 1, 4, 5))
     regions = nd.array([[0, 0, 0, 1e9, 3], [0, -1000, -2000, 5000, 3001], [0, 0, 0, NAN, 3]])
