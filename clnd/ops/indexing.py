@@ -20,6 +20,16 @@ _INDICES = (dtypes.int32, dtypes.int64, dtypes.float32)  # dtypes that kernels r
 _RUN = 1024  # elements of a row that are worth a work-item
 
 
+def beyond(indices: Value, n: int) -> Value:
+    """How far indices are beyond an axis of n elements; below 0 for those within. -1, -2, ... are as far in as 0, 1, ... are."""
+    return registry["maximum"](indices, -1 - indices) - n
+
+
+def from_begin(indices: Value, n: int) -> Value:
+    """Indices into an axis of n elements, of which -1, -2, ... count from its end, all counted from its begin."""
+    return registry["where"](registry["less"](indices, 0), indices + n, indices)
+
+
 def in_range(name: str, indices: Value, n: int, mode: str) -> Value:
     """The indices as integers from 0 to n - 1. Raises IndexError for others with mode "raise", which waits for the device."""
     if mode not in MODES:
@@ -30,12 +40,11 @@ def in_range(name: str, indices: Value, n: int, mode: str) -> Value:
     if mode == "wrap":
         return registry["modulo"](whole, n)
     if mode == "raise" and indices.size:
-        # Of -1, -2, ... as far from the end as 0, 1, ... from the begin: one number tells of all indices, and one wait.
-        if engine.to_numpy(registry["max"](registry["maximum"](whole, -1 - whole))).item() >= n:
+        if engine.to_numpy(registry["max"](beyond(whole, n))).item() >= 0:  # one number tells of all indices, and is waited for once
             least, largest = (engine.to_numpy(registry[fold](whole)).item() for fold in ("min", "max"))
             wrong = largest if largest >= n else least
             raise IndexOutOfRange(f"{name}: index {wrong} is out of bounds for an axis of {n} elements")
-        return registry["where"](registry["less"](whole, 0), whole + n, whole)
+        return from_begin(whole, n)
     return registry["minimum"](registry["maximum"](whole, 0), n - 1)
 
 

@@ -15,7 +15,7 @@ from clnd.errors import ShapeError
 
 from .creation import along
 from .declare import composed, converted, launched, normalize_axis, registry, whole_numbers, zero
-from .indexing import checked_rows, in_range, readable, row_code, take
+from .indexing import beyond, checked_rows, from_begin, in_range, readable, row_code, take
 
 _PART = 2 * engine.ROUNDS  # of the indices: a launch goes through so many, and a work-item through all of them where they are equal
 _BLOCK = 16  # neighbouring rows that one work-item writes: a line of the cache at least
@@ -147,12 +147,12 @@ def _joined(name: str, indices: Value, sizes: Shape) -> Value:
     total = registry["full"](shape=indices.shape[1:], value=0, dtype=dtypes.int64, device=indices.device)
     parts = [converted(_part(indices, axis), dtypes.int64) for axis in range(indices.shape[0])]
     # One number tells of all axes, and is waited for once.
-    beyond = [registry["maximum"](part, -1 - part) - n for part, n in zip(parts, sizes, strict=False)]
-    if indices.size and engine.to_numpy(registry["max"](reduce(registry["maximum"], beyond))).item() >= 0:
+    farthest = [beyond(part, n) for part, n in zip(parts, sizes, strict=False)]
+    if indices.size and engine.to_numpy(registry["max"](reduce(registry["maximum"], farthest))).item() >= 0:
         for axis, part in enumerate(parts):
             in_range(f"{name}, axis {axis}", part, sizes[axis], "raise")
     for part, n in zip(parts, sizes, strict=False):
-        total = total * n + registry["where"](registry["less"](part, 0), part + n, part)
+        total = total * n + from_begin(part, n)
     return total
 
 
