@@ -5,6 +5,10 @@
         """The type of `lanes` elements."""
         return kind if lanes == 1 else f"{kind}{lanes}"
 
+    # Before the loops of short runs, of which compilers would make code of vectors, which is never worth what that takes.
+    SHORT = "#pragma clang loop vectorize(disable) unroll(disable)"
+    # Before loops of sums, of which Intel's compiler would make several sums, in another order than those of vectors.
+    IN_ORDER = "#pragma clang loop vectorize(disable)"
     sizes = {"half": 2, "float": 4, "double": 8, "char": 1, "uchar": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "long": 8, "ulong": 8}
 
     def offset(coordinates, strides, dims):
@@ -51,9 +55,7 @@ inline float${n} round_half_double${n}(double${n} x)
 
 ## Loads and stores of up to ${lanes} elements. A short run goes through the same vector, so that the code between sees one type.
 ## What is indexed by lane is a variable of its own here and below: a vector that is indexed anywhere lies in memory everywhere.
-## The loops of short runs are told to stay loops: compilers make code of vectors of them, which is never worth what that takes.
 <%def name="memory(storages, index, lanes)">\
-<% SHORT = "#pragma clang loop vectorize(disable) unroll(disable)" %>\
 % for storage in sorted(storages):
 <%
     compute = "float" if storage == "half" else storage

@@ -28,7 +28,7 @@ inline void join(
             continue;
         }
 % endif
-        #pragma clang loop vectorize(disable) unroll(disable)
+        ${module.SHORT}
         for (; at < stop; at++) to[at] = from[at];
     }
 % else:

@@ -13,8 +13,8 @@
     store = lambda kind, name, at, value: (
         write(kind, name, at, value) if lanes == 1 else f"store_run_{kind}({name} + {at}, {value}, count, again)"
     )
-    folding = lambda folded: dict(kind="sum", names=folded, index=index, compute=compute, lanes=lanes, schedule=schedule, group=group)
     running = dict(index=index, lanes=lanes, schedule=schedule, group=group)
+    folding = lambda folded: dict(running, kind="sum", names=folded, compute=compute)
     x = load(storage, "data", "at")
     keep = step == "normalized" and per == "element" and storage == compute # as in softmax.cl.mako, for rows that the first cache holds
     factor = "1" if not scaled else "scale[row]" if per == "row" else load(compute, "scale", "column")

@@ -36,7 +36,7 @@ __kernel void ${name}(
         for (; at < stop && at <= end - ${lanes} && from <= outer * wide - ${lanes}; at += ${lanes}, from += ${lanes})
             *(__global ${v}_anywhere *)(out + at) = *(__global const ${v}_anywhere *)(data + from);
 % endif
-        #pragma clang loop vectorize(disable) unroll(disable)
+        ${common.module.SHORT}
         for (; at < stop; at++, from++) out[at] = data[from];
         at = stop;
         if (++copy == copies) {

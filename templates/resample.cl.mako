@@ -11,7 +11,6 @@
     weighs = {"resample": ("wy", "wx"), "resample_back": ("wy", "wx"), "resample_weights": ("wx",)}[step]
     axes = "rchwk"
     TERMS = 16  # of each list that a work-item has at hand
-    IN_ORDER = "#pragma clang loop vectorize(disable)"  # Intel's compiler would make several sums of one
 %>\
 <%def name="table(kind, given)">\
     __global const ${kind} *${given},
@@ -79,7 +78,7 @@ ${common.each_place(4, index, schedule)}\
             const int top = ${entry("y", "j")};
             if (top < 0 || top >= rows) continue;
             ${storage} line = 0;
-            ${IN_ORDER}
+            ${common.module.IN_ORDER}
             for (${index} i = 0; i < many_x; i++) {
                 const int left = ${entry("x", "i")};
                 if (left >= 0 && left < columns) line += ${entry("wx", "i")} * plane[top * row + left * column];
@@ -107,7 +106,7 @@ ${listed("x", "column", "i", "many_x", "0", "columns")}\
                         ${storage} sum = to[k * apart];
                         for (int down = 0; down < some_y; down++) {
                             ${storage} line = 0;
-                            ${IN_ORDER}
+                            ${common.module.IN_ORDER}
                             for (int right = 0; right < some_x; right++) line += weight_x[right] * plane[at_y[down] + at_x[right]];
                             sum += weight_y[down] * line;
                         }
@@ -160,7 +159,7 @@ ${common.each_place(4, index, schedule)}\
             if (top < 0 || top >= rows) continue;
             __global const ${storage} *plane = data + data_start + (image * planes + c * section_c + h * section_h + w * section_w) * rows * columns;
             ${storage} line = 0;
-            ${IN_ORDER}
+            ${common.module.IN_ORDER}
             for (${index} i = 0; i < many_x; i++) {
                 const int left = ${entry("x", "i")};
                 if (left >= 0 && left < columns) line += ${entry("wx", "i")} * plane[top * row + left * column];

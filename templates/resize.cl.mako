@@ -33,8 +33,7 @@ inline ${index} steps_to(${index} n, ${index} by) { return n <= 0 ? 0 : (n - 1) 
                 ${kind} sum = 0;
                 if (!fresh) sum = ${vector("to + i * position_out", n)};
 % if n == 1:
-                // Intel's compiler would make several sums of it, in another order than those of vectors.
-                #pragma clang loop vectorize(disable)
+                ${module.IN_ORDER}
 % endif
                 for (int k = 0; k < many; k++) sum += weights[k] * ${vector("x + k * inner", n)};
 % endif

@@ -10,8 +10,8 @@
     write = lambda value: f"put_{storage}(out, at, {value})" if lanes == 1 else f"store_{storage}(out + at, {value}, count)"
     store = lambda value: write(value) if lanes == 1 else f"store_run_{storage}(out + at, {value}, count, again)"
     given = ["data"] if step in ("softmax", "log_softmax") else ["head", "result"]
-    folding = lambda kind, folded: dict(kind=kind, names=[folded], index=index, compute=compute, lanes=lanes, schedule=schedule, group=group, joined=True)
     running = dict(index=index, lanes=lanes, schedule=schedule, group=group, joined=True)
+    folding = lambda kind, folded: dict(running, kind=kind, names=[folded], compute=compute)
     keep = storage == compute
 %>\
 ${common.head({storage}, {compute}, fp64)}\
