@@ -203,7 +203,7 @@ def _tiled(shape: Shape, reps: Any) -> tuple[Shape, Shape]:
     return (1,) * (ndim - len(shape)) + shape, (1,) * (ndim - len(counts)) + counts
 
 
-@launched(grad=lambda dz, data_shape, reps: _tile_back(dz, data_shape, reps), numpy=np.tile)
+@launched(grad=_tile_back, numpy=np.tile)
 def tile(data: Value, *, reps: Any) -> Value:
     """The whole array repeated `reps[i]` times along axis i.
 
@@ -231,7 +231,7 @@ def _repeat_back(dz: Value, data_shape: Shape, repeats: int, axis: int | None) -
     return reshape(registry["sum"](parts, axis=axis + 1), shape=data_shape)
 
 
-@launched(grad=lambda dz, data_shape, repeats, axis: _repeat_back(dz, data_shape, repeats, axis), numpy=np.repeat)
+@launched(grad=_repeat_back, numpy=np.repeat)
 def repeat(data: Value, *, repeats: int, axis: int | None = None) -> Value:
     """Each element `repeats` times, along `axis` (None: of the flattened array).
 
