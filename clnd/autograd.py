@@ -15,6 +15,7 @@ from clnd.ops.declare import converted
 from clnd.ops.parts import Part, part_of
 from clnd.ops.shape import add_selected, side_by_side
 
+from . import passes
 from .ndarray import Leaf, NDArray
 
 __all__ = [
@@ -217,17 +218,25 @@ def backward(heads: Any, head_grads: Any = None, retain_graph: bool = False, tra
     """
     values = [head.value for head in _listed(heads)]
     with engine.called(), _scope(False, train_mode):
-        tape, leaves = _tape(values)
-        wanted = [leaf for leaf in leaves if leaf.req != "null"]
-        if not wanted:
-            raise MXNetError("There are no inputs in computation graph that require gradients. Call attach_grad() on an input first")
-        head_gradients = _head_gradients(values, head_grads)
-        for leaf in wanted:
-            leaf.release()
-        arrived = _walk(tape, values, head_gradients, retain_graph)
-        for leaf in wanted:
-            leaf.receive(arrived.get(leaf))
-        engine.evaluate(*(leaf.gradient.value for leaf in wanted), *values)
+        if retain_graph:
+            _pass(values, head_grads, True)
+        else:
+            passes.run(values, _head_grads(values, head_grads), lambda: _pass(values, head_grads, False))
+
+
+def _pass(values: list[Value], head_grads: Any, retain: bool) -> None:
+    """Go through the graph behind `values`, and have the gradients of its leaves computed."""
+    tape, leaves = _tape(values)
+    wanted = [leaf for leaf in leaves if leaf.req != "null"]
+    if not wanted:
+        raise MXNetError("There are no inputs in computation graph that require gradients. Call attach_grad() on an input first")
+    head_gradients = _head_gradients(values, head_grads)
+    for leaf in wanted:
+        leaf.release()
+    arrived = _walk(tape, values, head_gradients, retain)
+    for leaf in wanted:
+        leaf.receive(arrived.get(leaf))
+    engine.evaluate(*(leaf.gradient.value for leaf in wanted), *values)
 
 
 def grad(
@@ -348,7 +357,7 @@ def _walk(
             for x, dx in record.op.gradients(record, dz):  # type: ignore[attr-defined]
                 arrive(x, dx)
         if not retain:
-            _free(record)
+            passes.free(record)
     return {place: _sum(dz) for place, dz in arrived.items()}
 
 
@@ -386,23 +395,21 @@ def _sum(arrived: Any) -> Any:
     return arrived.value if type(arrived) is engine.Slot else arrived
 
 
-def _free(record: Record) -> None:
-    record.freed, record.kept_output = True, None
-    if record.how is None or record.output() is None:  # what somebody may still ask for keeps its inputs until it is launched
-        record.inputs = ()
-
-
 def _place(value: Value) -> Any:
     """Where the gradient of a value adds up: its leaf, else the record that made it."""
     return value.leaf if value.leaf is not None else value.record
 
 
-def _head_gradients(heads: Sequence[Value], given: Any) -> list[Value]:
+def _head_grads(heads: Sequence[Value], given: Any) -> list[NDArray | None]:
     gradients = [None] * len(heads) if given is None else _listed(given, optional=True)
     if len(gradients) != len(heads):
         raise ShapeError(f"backward: {len(heads)} heads, but {len(gradients)} head gradients")
+    return gradients
+
+
+def _head_gradients(heads: Sequence[Value], given: Any) -> list[Value]:
     result = []
-    for head, gradient in zip(heads, gradients, strict=True):
+    for head, gradient in zip(heads, _head_grads(heads, given), strict=True):
         if gradient is None:
             result.append(ops.registry["ones_like"](head))
             continue
@@ -442,6 +449,8 @@ class _Call(Part):
 
     Outputs are saved for backward before they have a place in the graph. When the gradient is recorded, `backward` finds them with it.
     """
+
+    repeatable = False
 
     def __init__(self, function: Function, outputs: Sequence[NDArray]) -> None:
         self.function = function

@@ -10,27 +10,24 @@ from __future__ import annotations
 
 import functools
 import gc
-import threading
 import weakref
-from bisect import bisect
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from clnd import engine
 from clnd.engine import Value, state
-from clnd.engine.layout import Layout, Shape, compact
-from clnd.opencl import Bound, Buffer, Call, Device, Kernel, running
+from clnd.engine.layout import Shape, compact
+from clnd.opencl import Buffer
 
 from .context import current_context
 from .ndarray import Leaf, NDArray
+from .tracing import Found, Number, Replay, Watch, watching
 
 __all__ = ["Captured", "capture"]
 
 _NONE: Any = ((), {})
 MOST = 16  # captures that one function keeps
-_tracing = threading.RLock()  # one call at a time is watched
 
 
 def capture(function: Callable[..., Any]) -> Captured:
@@ -133,7 +130,9 @@ class Captured:
 
     def _trace(self, given: Given) -> Any:
         args, kwargs = given.filled()
-        with _traced(given.arrays) as tracer:
+        engine.launch_due()
+        tracer = Tracer(given.arrays)
+        with watching(tracer):
             result = self.function(*args, **kwargs)
             recording = tracer.recording(result, given)
         given.write_through()
@@ -217,15 +216,6 @@ class Given:
                 view._write(other._own)
 
 
-class Found(NamedTuple):
-    """Where an array's elements lie: in which buffer (by number; None where there are no elements), and how."""
-
-    buffer: int | None
-    layout: Layout
-    dtype: Any
-    device: Any
-
-
 class Source(NamedTuple):
     """An array that was there before the call."""
 
@@ -257,88 +247,17 @@ class Entry(NamedTuple):
     found: Found
 
 
-class Place(int):
-    """A number that tells a launch where in a stream of random bits it begins: another one at the next call."""
-
-    draw: int
-    word: int
-
-
-class Number(int):
-    """The number of a buffer, among a kernel's arguments."""
-
-
-class Seen(NamedTuple):
-    """A buffer: known by its weak reference, so that watching keeps none alive."""
-
-    reference: weakref.ref[Buffer]
-    size: int
-    device: Device
-    made: bool  # during the call?
-    maker: Call | None
-
-
-@contextmanager
-def _traced(arrays: Sequence[NDArray]) -> Iterator[Tracer]:
-    """Watch what this thread does within the block."""
-    with _tracing:
-        engine.launch_due()
-        tracer = Tracer(arrays)
-        state.tracer = tracer
-        Device.listeners = (*Device.listeners, tracer)
-        try:
-            yield tracer
-        finally:
-            state.tracer = None
-            Device.listeners = tuple(listener for listener in Device.listeners if listener is not tracer)
-
-
-class Tracer:
-    """What one call does."""
+class Tracer(Watch):
+    """What one call does, and which arrays it reaches."""
 
     def __init__(self, arguments: Sequence[NDArray]) -> None:
-        self.reason: str | None = None
-        self.launches: list[tuple[Kernel, Any, Any, list[Any], Call | None, int]] = []
-        self.draws: list[tuple[Any, int]] = []
-        self.buffers: list[Seen] = []
+        super().__init__()
         self.overwritten: set[int] = set()
-        self._thread, self._begin = threading.get_ident(), engine.next_order()
-        self._numbers: dict[int, int] = {}
+        self._begin = engine.next_order()
         self._met: dict[int, tuple[weakref.ref[NDArray], Source | None]] = {}
-        self._paused = False
         self._handles: list[weakref.ref[NDArray]] = []
         for position, handle in enumerate(arguments):
             self.meets(handle, position)
-
-    def _listens(self) -> bool:
-        return not self._paused and threading.get_ident() == self._thread
-
-    # What the devices tell.
-
-    def allocated(self, buffer: Buffer) -> None:
-        """A device has given out a buffer."""
-        if self._listens():
-            self._number(buffer, made=True)
-
-    def launched(self, kernel: Kernel, global_size: Any, local_size: Any, arguments: tuple[Any, ...], event: Any) -> None:
-        """A device was given a kernel to run."""
-        if self._listens():
-            given = [Number(self._number(x)) if isinstance(x, Buffer) else x for x in arguments]
-            call = running.call
-            self.launches.append((kernel, global_size, local_size, given, call, 0 if call is None else call.operations))
-
-    def crossed(self, what: str, nbytes: int, began: int) -> None:
-        """Elements went between host and device."""
-        if self._listens():
-            self.refuse(what)
-
-    def waited(self, began: int) -> None:
-        """The host has waited for the device: it may."""
-
-    def built(self, kernel: Kernel, compiled: bool, began: int) -> None:
-        """A kernel was made: it is there at the next call."""
-
-    # What arrays and generators tell.
 
     def meets(self, handle: NDArray, position: int | None = None) -> None:
         """The function reaches an array, or is about to write it."""
@@ -347,11 +266,11 @@ class Tracer:
             return
         value, source = handle._own, None
         if value.strides is None and (value.record is None or value.record.order < self._begin):
-            self._paused = True
+            self.paused = True
             try:
                 engine.evaluate(value)  # what waited before the call is not of it
             finally:
-                self._paused = False
+                self.paused = False
         if value.strides is not None:
             found = self.found(value)
             if found.buffer is None or not self.buffers[found.buffer].made:
@@ -364,34 +283,7 @@ class Tracer:
 
     def overwrites(self, buffer: Buffer) -> None:
         """A part of a buffer is written in place."""
-        self.overwritten.add(self._number(buffer))
-
-    def drawn(self, generator: Any, blocks: int, words: tuple[int, int]) -> tuple[int, int]:
-        """Random bits are taken from a generator. Gives `words` back as numbers that are known again among a launch's arguments."""
-        if type(words[1]) is Place:
-            return words  # taken before, and given on
-        places = Place(words[0]), Place(words[1])
-        for word, place in enumerate(places):
-            place.draw, place.word = len(self.draws), word
-        self.draws.append((generator, blocks))
-        return places
-
-    def refuse(self, reason: str) -> None:
-        """The call cannot be captured."""
-        if self.reason is None:
-            self.reason = f"{reason}, at {engine.describe_site(engine.user_site())}"
-
-    def found(self, value: Value) -> Found:
-        """Where a launched value lies."""
-        return Found(None if value.buffer is None else self._number(value.buffer), value.layout, value.dtype, value.device)
-
-    def _number(self, buffer: Buffer, made: bool = False) -> int:
-        reference = weakref.ref(buffer)
-        number = self._numbers.get(id(reference))
-        if number is None:
-            number = self._numbers[id(reference)] = len(self.buffers)
-            self.buffers.append(Seen(reference, buffer.size, buffer.device, made, buffer.maker))
-        return number
+        self.overwritten.add(self.number(buffer))
 
     # In the end.
 
@@ -430,11 +322,9 @@ class Tracer:
 
     def _look_for_strangers(self, known: set[int | None], results: Sequence[NDArray]) -> None:
         """Refuse what reads a buffer that no array told of, and what keeps an array or a buffer that it made."""
-        for _, _, _, arguments, _, _ in self.launches:
-            for x in arguments:
-                if type(x) is Number and not self.buffers[x].made and x not in known:
-                    self.refuse("it goes through a graph that was recorded outside")
-                    return
+        if self.strange(known):
+            self.refuse("it goes through a graph that was recorded outside")
+            return
         returned = {id(base) for array in results for base in _bases(array)}
         for last in (False, True):
             buffers = (seen.reference() for number, seen in enumerate(self.buffers) if seen.made and number not in known)
@@ -482,27 +372,13 @@ class Recording:
             (number, tracer.buffers[number])
             for number in sorted({target.found.buffer for target in targets if target.found.buffer is not None} - given)
         ]
-        used = {int(x) for _, _, _, arguments, _, _ in tracer.launches for x in arguments if type(x) is Number}
+        used = {int(x) for launch in tracer.launches for x in launch.arguments if type(x) is Number}
         self._used = used | {target.found.buffer for target in targets} | self._overwritten
         # What is written anew, and read by no launch.
         written = {target.source for target in targets}
         self._replaced = [i for i, source in enumerate(sources) if i in written and source.found.buffer not in self._used]
         self._entries = [self._entry(source) for source in sources]
-        varying = given | {number for number, _ in self._left}
-        self._between = _shared(tracer, varying)
-        self._launches: list[tuple[Bound, list[tuple[int, int]], list[tuple[int, int, int]]]] = []
-        for kernel, global_size, local_size, arguments, call, operations in tracer.launches:
-            sizes = tuple(tracer.buffers[x].size if type(x) is Number else x for x in arguments)
-            bound = Bound(kernel, global_size, local_size, sizes, call, operations)
-            buffers, places = [], []
-            for position, x in enumerate(arguments):
-                if type(x) is Number and x in varying:
-                    buffers.append((position, int(x)))
-                elif type(x) is Place:
-                    places.append((position, x.draw, x.word))
-                else:
-                    bound.set(position, self._between[x] if type(x) is Number else x)
-            self._launches.append((bound, buffers, places))
+        self._replay = Replay(tracer, given | {number for number, _ in self._left})
 
     def _entry(self, source: Source) -> Entry:
         found = source.found
@@ -549,22 +425,14 @@ class Recording:
         for number in self._overwritten & buffers.keys():
             buffers[number].since = buffers[number].device.launched
         for left, seen in self._left:
-            buffers[left] = seen.device.allocate(seen.size)
-            buffers[left].maker = seen.maker
-        for bound, given, places in self._launches:
-            for position, number in given:
-                bound.set(position, buffers[number])
-            for position, draw, word in places:
-                bound.set(position, words[draw][word])
-            bound.launch()
+            buffers[left] = seen.again()
+        self._replay.run(buffers, words)
         made: list[NDArray] = []
-        for source, context, (place, layout, dtype, on) in self._targets:
+        for source, context, found in self._targets:
             if source is not None and len(made) < self._results:
                 made.append(handles[source])
                 continue
-            value = Value(layout.shape, dtype, on)
-            if place is not None:
-                value.place(buffers[place], layout)
+            value = found.value(buffers)
             if source is None:
                 made.append(NDArray(value, context))
             else:
@@ -583,34 +451,3 @@ def _laid_out(handle: NDArray, wanted: Found) -> bool:
             return False  # another layout may mean another order of summation
         handle.replace(engine.copied(value))
     return True
-
-
-_TRIED = 64  # buffers that one may share, the least of those that are large enough
-
-
-def _shared(tracer: Tracer, varying: set[int | None]) -> dict[int, Buffer]:
-    """A buffer for each that is only used between: one for several that are not used at one time."""
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    for time, (_, _, _, arguments, _, _) in enumerate(tracer.launches):
-        for x in arguments:
-            if type(x) is Number and x not in varying:
-                first.setdefault(int(x), time)
-                last[int(x)] = time
-    result: dict[int, Buffer] = {}
-    places: dict[Device, list[tuple[Buffer, list[tuple[int, int]]]]] = {}  # buffers, the largest first, and when each is used
-    # Each finds its place after all larger ones, in the least that nobody uses at its time.
-    for number in sorted(first, key=lambda number: (-tracer.buffers[number].size, first[number])):
-        seen, used = tracer.buffers[number], (first[number], last[number])
-        known = places.setdefault(seen.device, [])
-        for buffer, times in reversed(known[-_TRIED:]):
-            at = bisect(times, used)
-            if (at == 0 or times[at - 1][1] < used[0]) and (at == len(times) or used[1] < times[at][0]):
-                times.insert(at, used)
-                result[number] = buffer
-                break
-        else:
-            made = result[number] = seen.device.allocate(seen.size)
-            made.maker = seen.maker
-            known.append((made, [used]))
-    return result

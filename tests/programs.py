@@ -92,9 +92,10 @@ class Program:
         """Print the program as its lines when Hypothesis reports it."""
         printer.text(repr(self))
 
-    def start(self) -> dict[str, nd.NDArray]:
-        """The inputs on the device, gradients attached."""
-        names = {name: nd.array(value, dtype=value.dtype) for name, value in self.inputs.items()}
+    def start(self, turned: bool = False) -> dict[str, nd.NDArray]:
+        """The inputs on the device, gradients attached; with `turned` each array's elements in the reverse order."""
+        inputs = {name: np.flip(value).copy() if turned else value for name, value in self.inputs.items()}
+        names = {name: nd.array(value, dtype=value.dtype) for name, value in inputs.items()}
         for name in self.leaves:
             names[name].attach_grad()
         return names
@@ -105,9 +106,9 @@ class Program:
             on_clnd(step, names)
         return names
 
-    def gradients(self) -> list[nd.NDArray]:
-        """Record the program, weigh its results, walk back, and give the gradient of each leaf."""
-        names = self.start()
+    def gradients(self, turned: bool = False) -> list[nd.NDArray]:
+        """Record the program, weigh its results, walk back, and give the gradient of each leaf; and after them all arrays."""
+        names = self.start(turned)
         leaves = [names[name] for name in self.leaves]
         with autograd.record():
             self.run(names)
@@ -115,7 +116,7 @@ class Program:
             for leaf in leaves:  # so that the head depends on every leaf
                 head = head + nd.sum(leaf)
         head.backward()
-        return [leaf.grad for leaf in leaves]
+        return [leaf.grad for leaf in leaves] + list(names.values())
 
     def weigh(self, term: Callable[[str, np.ndarray], Any]) -> Any:
         """Add up a term for each floating array that the program leaves behind, given its weights."""

@@ -18,7 +18,21 @@ FLOORS = (
     ("opencl",),
     ("engine",),
     ("ops",),
-    ("context", "indexing", "ndarray", "autograd", "operator", "random", "nd", "capture", "account", "limits", "profiler"),
+    (
+        "context",
+        "indexing",
+        "ndarray",
+        "autograd",
+        "operator",
+        "random",
+        "nd",
+        "tracing",
+        "passes",
+        "capture",
+        "account",
+        "limits",
+        "profiler",
+    ),
     ("",),  # the face: clnd/__init__.py
     ("cli", "examples", "__main__"),
 )

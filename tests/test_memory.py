@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from clnd import autograd, nd
+from clnd import autograd, nd, passes
 from measures import alive
 
 
@@ -115,17 +115,17 @@ def test_memory_goes_back_while_the_walk_goes_on():
     held = device.memory.used
     assert held >= layers * size * 4
     highest = []
-    free = autograd._free
+    free = passes.free
 
     def watched(record):
         free(record)
         highest.append(device.memory.used)
 
-    autograd._free = watched
+    passes.free = watched
     try:
         y.backward()
     finally:
-        autograd._free = free
+        passes.free = free
     nd.waitall()
     assert len(highest) == layers
     assert max(highest) < held + 6 * size * 4

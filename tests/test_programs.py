@@ -9,7 +9,7 @@ from hypothesis.errors import NoSuchExample
 
 import clnd as mx
 import programs
-from clnd import MXNetError, autograd, engine, nd
+from clnd import MXNetError, autograd, engine, nd, passes
 from programs import FLOATS, Known, Mirror, Program
 
 # A program with its tape is a good deal of compiling.
@@ -70,6 +70,17 @@ def test_lazy_and_eager_programs_have_gradients_of_the_same_bits(program: Progra
     lazy = [bits(gradient) for gradient in program.gradients()]
     with engine.eager():
         assert [bits(gradient) for gradient in program.gradients()] == lazy
+
+
+@fewer
+@given(programs.programs(dtypes=FLOATS, leaves=True, wild=True))
+def test_repeated_passes_have_gradients_of_the_same_bits(program: Program):
+    with engine.eager():
+        expected = {turned: [bits(gradient) for gradient in program.gradients(turned)] for turned in (False, True)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passes, "SIGHTS", 0)  # the first pass is watched, the others are done again
+        for turned in (True, False, True):
+            assert [bits(gradient) for gradient in program.gradients(turned)] == expected[turned], turned
 
 
 @fewer

@@ -55,6 +55,10 @@ KINDS: dict[str, list[tuple[Callable[[programs.Program], None], dict[str, Any]]]
             checked(checks.test_lazy_and_eager_programs_have_gradients_of_the_same_bits),
             {"dtypes": programs.FLOATS, "leaves": True, "wild": True},
         ),
+        (
+            checked(checks.test_repeated_passes_have_gradients_of_the_same_bits),
+            {"dtypes": programs.FLOATS, "leaves": True, "wild": True},
+        ),
     ],
 }
 

@@ -5,7 +5,7 @@ from clnd.opencl import describe_site
 from .code import Expression, cast
 from .launch import MARGIN, ROUNDS, check_dtype, grid, index_type, kept, together
 from .layout import Layout, compact, is_compact
-from .plan import copied, defer, evaluate, gathered, launch_due, lock, ready
+from .plan import copied, defer, evaluate, finish, gathered, held, launch_due, lock, ready
 from .recipe import BoundRecipe, Recipe, recipe
 from .reduce import Folding
 from .transfer import Slot, from_numpy, held_alone, mapped, reads, to_numpy, write_region
@@ -33,9 +33,11 @@ __all__ = [
     "describe_site",
     "eager",
     "evaluate",
+    "finish",
     "from_numpy",
     "gathered",
     "grid",
+    "held",
     "held_alone",
     "index_type",
     "is_compact",

@@ -49,6 +49,11 @@ def _references(values: list[Any]) -> list[int]:
 _ALONE = _references([object()])[0]  # what the counting itself adds; interpreters differ
 
 
+def held(values: list[Any], uses: list[int]) -> list[bool]:
+    """For each value: does anybody refer to it beside this list, and those whose number is among `uses`?"""
+    return [count - _ALONE != used for count, used in zip(_references(values), uses)]
+
+
 class Survey:
     """The work that waits below some values.
 
@@ -126,7 +131,7 @@ class Survey:
                     push(x.leaf is not None or (x.record is not None and x.record.traced))
         del value, x  # these would count
         self.arrays, self.numbers, self.codes = arrays, numbers, codes
-        self.held = [count - _ALONE != used for count, used in zip(_references(nodes), uses)]
+        self.held = held(nodes, uses)
         key += self.held
         self.key = tuple(key)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +84,7 @@ class Recipe:
 class BoundRecipe:
     """A recipe with a kernel of its own, whose arguments are set when they change. It is not for where somebody listens to the devices."""
 
-    __slots__ = ("_bound", "_buffers", "_numbers", "_places", "_positions", "_recipe")
+    __slots__ = ("_bound", "_numbers", "_places", "_positions", "_recipe")
 
     def __init__(self, recipe: Recipe, prepared: Prepared, places: list[tuple[int, int]]) -> None:
         self._recipe, self._places, self._positions = recipe, places, prepared.numbers
@@ -93,8 +92,7 @@ class BoundRecipe:
         for position, argument in enumerate(prepared.arguments):
             if argument is not None:
                 self._bound.set(position, argument)
-        self._buffers: list[Any] = [_nothing] * len(places)  # by weak references: whether others hold one is counted
-        self._bound.writes = self._buffers, len(prepared.outputs)
+        self._bound.outputs = prepared.outputs
         self._numbers: list[Any] = [None] * len(prepared.numbers)
         self._renew(recipe)
 
@@ -104,12 +102,8 @@ class BoundRecipe:
             if recipe.sizes is not self._recipe.sizes:
                 return False
             self._renew(recipe)
-        known = self._buffers
-        for number, (i, position) in enumerate(self._places):
-            buffer = buffers[i]
-            if known[number]() is not buffer:
-                known[number] = weakref.ref(buffer)
-                self._bound.set(position, buffer)
+        for i, position in self._places:
+            self._bound.give(position, buffers[i])
         self._bound.launch()
         return True
 
@@ -119,10 +113,6 @@ class BoundRecipe:
             if number != self._numbers[i] or number == 0:  # which has a sign
                 self._numbers[i] = number
                 self._bound.set(position, number)
-
-
-def _nothing() -> None:
-    """Stands for a weak reference to nothing."""
 
 
 def recipe(inputs: Sequence[Value], results: Sequence[Value]) -> Recipe | None:

@@ -335,7 +335,7 @@ class Device:
             )
             bad = launches[number:]
             makers = {id(call) for _, _, call in bad if call is not None}
-            written = {id(x()) for _, launch, _ in bad if type(launch) is Bound for x in launch.writes[0][: launch.writes[1]]}
+            written = {id(x) for _, launch, _ in bad if type(launch) is Bound for x in launch.written}
             lose(self, text, lambda x: x.since >= first + number or id(x) in written or (x.since >= first and id(x.maker) in makers))
         failure = MXNetError(text)
         failure.clnd_line = line  # type: ignore[attr-defined]  # so that nobody else is blamed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from math import prod
@@ -175,13 +176,15 @@ class Bound:
 
     Attributes
     ----------
-    writes
-        Weak references to buffers, and how many of them, the first ones, it writes over: what is lost with a launch that fails.
+    call
+        That operator call.
+    outputs
+        Positions of the buffers that it writes over: what is lost with a launch that fails.
     """
 
     __slots__ = (
         "_arguments",
-        "_call",
+        "_buffers",
         "_cl",
         "_enqueue",
         "_error",
@@ -191,7 +194,8 @@ class Bound:
         "_operations",
         "_set_bytes",
         "_types",
-        "writes",
+        "call",
+        "outputs",
     )
 
     def __init__(
@@ -212,8 +216,9 @@ class Bound:
         self._set_bytes = getattr(self._cl, "_set_arg_buf", self._cl.set_arg)  # the short way there, which tries nothing else first
         self._kernel = kernel
         self._global_size, self._local_size = kernel.fitted(global_size, local_size)
-        self._arguments, self._call, self._operations = arguments, call, operations
-        self.writes: tuple[Sequence[Callable[[], Buffer | None]], int] = (), 0
+        self._arguments, self.call, self._operations = arguments, call, operations
+        self._buffers: dict[int, weakref.ref[Buffer]] = {}  # by position; whether others hold one is counted
+        self.outputs: Sequence[int] = ()
 
     @property
     def name(self) -> str:
@@ -230,6 +235,18 @@ class Bound:
                 self._set_bytes(position, kind(argument).tobytes())
         except self._error as error:
             raise MXNetError(f"{self._kernel.device}: argument {position} of kernel {self._kernel.name}: {error}") from error
+
+    def give(self, position: int, buffer: Buffer) -> None:
+        """Bind a Buffer, unless it is the one that `give` bound before."""
+        known = self._buffers.get(position)
+        if known is None or known() is not buffer:
+            self.set(position, buffer)
+            self._buffers[position] = weakref.ref(buffer)
+
+    @property
+    def written(self) -> list[Buffer | None]:
+        """The buffers that it writes over, as far as they are still there."""
+        return [self._buffers[position]() for position in self.outputs]
 
     def launch(self) -> None:
         """Launch with the arguments that are bound.
@@ -248,16 +265,16 @@ class Bound:
                 raise MXNetError(f"{device}: launching kernel {kernel.name} over {self._global_size} again: {error}") from error
             counters.launches += 1
             device.launched += 1
-            device.recent.append((event, self, self._call or running.call))
+            device.recent.append((event, self, self.call or running.call))
             if device.listeners:
                 self._tell(event)
             if not device.launched % _MARKER_EVERY:
                 device.throttle()
 
     def _tell(self, event: cl.Event) -> None:
-        outer, running.call = running.call, self._call
-        if self._call is not None:
-            self._call.operations = self._operations
+        outer, running.call = running.call, self.call
+        if self.call is not None:
+            self.call.operations = self._operations
         try:
             _tell(self._kernel, self._global_size, self._local_size, self._arguments, event)
         finally:

@@ -55,7 +55,11 @@ class Operator:
         Under which names arrays have this operator as a method.
     dear : bool
         Is computing it dearer than storing its result?
+    repeatable : bool
+        Do its rules do the same for every record that says the same?
     """
+
+    repeatable = True
 
     def __init__(
         self,

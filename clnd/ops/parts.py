@@ -28,7 +28,7 @@ class Arrived(dict[int, Value]):
 class Part:
     """The operator of a part: takes one out of several."""
 
-    name, dear = "part", True
+    name, dear, repeatable = "part", True, True
 
     def saves(self, record: Record) -> tuple[frozenset[int], bool]:
         """Nothing: a part is a part whatever the values are."""
@@ -39,10 +39,13 @@ class Part:
         return [(record.inputs[0], Arrived({record.attrs["index"]: dz}))]
 
 
+PART = Part()
+
+
 def part_of(whole: Value, index: int, value: Value) -> Value:
     """`value` with its place in the graph: part number `index` of `whole`."""
     output = value.twin()
-    output.record = Record(Part(), (whole,), {"index": index}, output)
+    output.record = Record(PART, (whole,), {"index": index}, output)
     return output
 
 

@@ -1,0 +1,375 @@
+"""Backward passes that were gone through before: their launches, done again for a graph of the same structure.
+
+A training step goes through a graph of one structure a thousand times. When a structure is met for the third time, the launches of the
+pass are watched (`clnd.tracing`), and from then on put into the queue again, with the buffers of the new graph, but without its rules and
+their records. What a pass launches follows from its `Structure` alone; whatever that cannot tell, such as functions of a user's, is
+gone through as it stands.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from clnd import engine
+from clnd.engine import Record, Step, Value, state
+from clnd.errors import MXNetError
+from clnd.opencl import Buffer, Device, Site
+
+from .ndarray import Leaf, NDArray
+from .tracing import Found, Replay, Seen, Watch, watching
+
+MOST = 256  # structures that are remembered
+SIGHTS = 2  # of a structure, before a pass is watched
+LONGEST = 2000  # records: for a longer graph the device has long to do
+LARGEST = 1 << 16  # bytes of a buffer that a pass keeps
+
+_known: OrderedDict[Any, Pass | int | None] = OrderedDict()  # how often a structure was met; None where it cannot be done again
+_order = attrgetter("order")
+
+
+class _Irregular(Exception):
+    """What a pass does cannot be told from the graph."""
+
+
+class Structure:
+    """A graph with all that its backward pass depends on, as `clnd.engine.plan.Survey` is of waiting work.
+
+    Attributes
+    ----------
+    key : tuple
+        The structure. Arrays are told by how they lie and which share a buffer; numbers and attributes are part of it.
+    arrays : list of Buffer
+        Those behind the graph.
+    nodes : list of Value
+        What waits in it.
+    tape : list of Record
+        The records that gradients flow through, from the heads on.
+    leaves : list of Leaf
+        Those that want a gradient.
+
+    Raises
+    ------
+    _Irregular
+        Where a graph cannot be described so.
+    """
+
+    __slots__ = ("arrays", "key", "leaves", "nodes", "tape")
+
+    def __init__(self, heads: Sequence[Value], head_grads: Sequence[Value | None]) -> None:
+        self.arrays: list[Buffer] = []
+        self.nodes: list[Value] = []
+        self.tape: list[Record] = []
+        self.leaves: list[Leaf] = []
+        key, uses = self._described(heads, head_grads)
+        self.key = (*key, *engine.held(self.nodes, uses))
+
+    def _described(self, heads: Sequence[Value], head_grads: Sequence[Value | None]) -> tuple[list[Any], list[int]]:
+        """The key but for who holds what, and how often each node is used by the others."""
+        arrays, nodes, tape, leaves = self.arrays, self.nodes, self.tape, self.leaves
+        rest: list[Record] = []  # of what waits, and no gradient flows through
+        codes: dict[int, int] = {}  # by the ids of all that was seen; of nodes the complements of their numbers
+        uses: list[int] = []
+        key: list[Any] = [state.training, len(heads)]
+        push, known = key.append, codes.get  # what comes next in the key must tell by its kind what it is
+
+        def see(value: Value, flows: bool) -> None:
+            """Describe a value, through which a gradient flows or not."""
+            identity = id(value)
+            code = known(identity)
+            if code is not None:
+                push(code)
+                if code < 0:
+                    uses[~code] += 1
+                return
+            push(value.shape)
+            push(value.dtype.num)
+            record, leaf = value.record, value.leaf
+            if value.strides is None:
+                codes[identity] = ~len(nodes)
+                nodes.append(value)
+                uses.append(1)
+                push(value.device)
+            else:
+                codes[identity] = len(codes)
+                buffer = value.buffer
+                if buffer is not None:
+                    push(value.strides)
+                    push(value.offset)
+                    identity = id(buffer)
+                    number = known(identity)
+                    if number is None:
+                        number = codes[identity] = len(arrays)
+                        arrays.append(buffer)
+                        push(buffer.device)
+                    push(number)
+                if record is not None and not record.traced:
+                    record = None
+            if leaf is not None:
+                push("leaf")
+                identity = id(leaf)
+                number = known(identity)
+                if not flows:
+                    pass
+                elif number is not None:
+                    push(number)
+                else:
+                    codes[identity] = len(codes)
+                    push(leaf.req)
+                    if leaf.req != "null":
+                        leaves.append(leaf)
+                flows = False
+            if record is None:
+                push(None)
+                return
+            identity = id(record)
+            number = known(identity)
+            if number is None:
+                number = codes[identity] = len(codes)
+                (tape if flows and record.traced else rest).append(record)
+            push(number)
+
+        def see_aside(value: Value) -> None:
+            """Describe a value of which no gradient is asked here."""
+            if value.traced:
+                raise _Irregular
+            see(value, False)
+
+        for value in (*heads, *head_grads):
+            if value is None:
+                push(None)
+            else:
+                see(value, True)
+                if value.strides is None:
+                    uses[~codes[id(value)]] -= 1  # its handle's
+        for flows, records in ((True, tape), (False, rest)):  # which grow on the way
+            for leaf in () if flows else leaves:
+                gradient = leaf.gradient
+                own = gradient._own
+                if gradient._base is not None or gradient._leaf is not None or id(gradient) in codes:
+                    raise _Irregular
+                codes[id(gradient)] = len(codes)
+                if leaf.req == "add":
+                    see_aside(own)
+                else:
+                    key.extend((own.shape, own.dtype.num, own.device))
+            for record in records:
+                op, how = record.op, record.how
+                if record.freed or not op.repeatable or len(tape) > LONGEST:
+                    raise _Irregular
+                push(op)
+                if how is not None:
+                    push((how.function, how.arguments) if type(how) is Step else how)
+                    push((record.traced, record.dear, record.asked, record.hoards, record.depth))
+                for x in record.inputs:
+                    if type(x) is Value:
+                        see(x, flows)
+                    else:
+                        key.extend((type(x), _frozen(x)))
+                for name, x in record.attrs.items():
+                    if type(x) is Value:
+                        push(name)
+                        see_aside(x)
+                    else:
+                        push((name, _frozen(x)))
+                kept, output = record.kept_output, record.output()
+                if kept is not None and kept.strides is not None:
+                    see_aside(kept)
+                else:
+                    push("not kept" if kept is None else "kept waiting")
+                if output is not None and output.strides is None and id(output) not in codes:
+                    see(output, flows)
+                    uses[~codes[id(output)]] -= 1
+                else:
+                    push("gone" if output is None else "there")
+        records = tape + rest
+        key += sorted(range(len(records)), key=[record.order for record in records].__getitem__)
+        return key, uses
+
+
+_PLAIN = frozenset({int, str, type(None), type})
+
+
+def _frozen(x: Any) -> Any:
+    """An attribute as a part of a key, where 1, 1.0 and True differ, and so do the zeros."""
+    kind = type(x)
+    if kind in _PLAIN or isinstance(x, (np.dtype, Device)):
+        return x
+    if isinstance(x, (tuple, list)):
+        return (kind, *[y if type(y) is int else _frozen(y) for y in x])
+    if isinstance(x, (bool, int, float, np.generic)):
+        return kind, repr(x)
+    if hasattr(kind, "__dataclass_fields__") and kind.__dataclass_params__.frozen:
+        return (kind, *[_frozen(getattr(x, name)) for name in kind.__dataclass_fields__])
+    raise _Irregular
+
+
+class Pass:
+    """A backward pass, ready to be done again for another graph of its structure.
+
+    Parameters
+    ----------
+    watch : Watch
+        What it did; the first buffers are those of the structure.
+    site : Site
+        Where it was asked for.
+    placed : list of (int, Found)
+        Which nodes it computed, and where they lie.
+    asked : list of int
+        Which nodes somebody asks for that still wait.
+    gradients : list of Found
+        Where those of the leaves lie.
+    """
+
+    def __init__(self, watch: Watch, site: Site, placed: list[tuple[int, Found]], asked: list[int], gradients: list[Found]) -> None:
+        self._site, self._placed, self._asked, self._gradients = site, placed, asked, gradients
+        found = [place for _, place in placed] + gradients
+        self._left: dict[int, tuple[Seen, int | None]] = {}  # buffers that are made anew, and whose old gradient's may be taken
+        for place in found:
+            if place.buffer is not None and watch.buffers[place.buffer].made:
+                self._left.setdefault(place.buffer, (watch.buffers[place.buffer], None))
+        for i, place in enumerate(gradients):
+            if place.buffer in self._left and sum(other.buffer == place.buffer for other in found) == 1:
+                self._left[place.buffer] = (watch.buffers[place.buffer], i)
+        given = {number for number, seen in enumerate(watch.buffers) if not seen.made}
+        self.replay = Replay(watch, given | self._left.keys(), LARGEST)
+
+    def run(self, structure: Structure) -> bool:
+        """Do it for a graph. False, and nothing is changed, if a driver or the memory does not allow it."""
+        leaves, nodes = structure.leaves, structure.nodes
+        if state.site != self._site:
+            self.replay.blame(self._site, state.site)
+            self._site = state.site
+        buffers = dict(enumerate(structure.arrays))
+        try:
+            for number, (seen, at) in self._left.items():
+                buffers[number] = (None if at is None else _reused(leaves[at], seen)) or seen.again()
+            self.replay.run(buffers)
+        except MXNetError:
+            return False
+        for i, found in self._placed:
+            nodes[i].place(buffers[found.buffer], found.layout)  # type: ignore[index]
+        for leaf, found in zip(leaves, self._gradients, strict=True):
+            leaf.gradient.replace(found.value(buffers))
+        for i in self._asked:
+            nodes[i].record.asked = True  # type: ignore[union-attr]
+        stay = [nodes[i] for i, _ in self._placed]
+        records: list[Any] = sorted([value.record for value in nodes], key=_order, reverse=True)
+        nodes.clear()
+        for record in sorted(structure.tape, key=_order, reverse=True):
+            free(record)
+        engine.finish(records)
+        del stay
+        return True
+
+
+def _reused(leaf: Leaf, seen: Seen) -> Buffer | None:
+    """The buffer of a gradient that is about to be written anew, if nobody else has it."""
+    if leaf.req != "write" or not engine.held_alone(engine.Slot(leaf.gradient._own)):
+        return None
+    buffer = leaf.gradient._own.buffer
+    if buffer is None or buffer.size != seen.size or buffer.device is not seen.device or type(buffer) is not Buffer:
+        return None
+    buffer.since, buffer.maker = buffer.device.launched, seen.maker
+    return buffer
+
+
+def free(record: Record) -> None:
+    """Give back what a record that was gone through has kept for it."""
+    record.freed, record.kept_output = True, None
+    if record.how is None or record.output() is None:  # what somebody may still ask for keeps its inputs until it is launched
+        record.inputs = ()
+
+
+def run(heads: Sequence[Value], head_grads: Sequence[NDArray | None], walk: Callable[[], None]) -> None:
+    """Do again what the backward pass of a graph like this one did; else `walk`, and see what it does if that may come again."""
+    if state.eager or state.tracer is not None or Device.listeners:
+        walk()
+        return
+    with engine.lock:
+        engine.launch_due()
+        met = _again(heads, head_grads)
+    if met is None:
+        return
+    if met.watch is None:
+        walk()
+    else:
+        with watching(met.watch):
+            walk()
+    with engine.lock:
+        met.remember()
+
+
+class _Met:
+    """A graph whose structure was met so many `times`, without references to what it holds; None if it is not to be remembered."""
+
+    def __init__(self, structure: Structure | None, times: int | None) -> None:
+        self.watch: Watch | None = None
+        self._times = times
+        if structure is None or times is None:
+            return
+        self._key = structure.key
+        if times == SIGHTS:
+            self.watch, self._leaves = Watch(), structure.leaves
+            self._nodes = [weakref.ref(node) for node in structure.nodes]
+            self._given = range(len(structure.arrays))
+            for buffer in structure.arrays:
+                self.watch.number(buffer)
+
+    def remember(self) -> None:
+        """Remember that it was met, and what was done."""
+        if self._times is None:
+            return
+        _known[self._key] = self._times + 1 if self.watch is None else self._made(self.watch)
+        if len(_known) > MOST:
+            _known.popitem(last=False)
+
+    def _made(self, watch: Watch) -> Pass | None:
+        if watch.reason is not None or watch.draws or watch.strange(self._given):
+            return None
+        gradients = [watch.found(leaf.gradient._own) for leaf in self._leaves]
+        placed, asked = [], []
+        for i, reference in enumerate(self._nodes):
+            node = reference()
+            if node is not None and node.strides is not None:
+                placed.append((i, watch.found(node)))
+            elif node is not None and node.record.asked:  # type: ignore[union-attr]
+                asked.append(i)
+        places = {found.buffer for _, found in placed} | {found.buffer for found in gradients}
+        for number, seen in enumerate(watch.buffers):
+            if number not in self._given and (number in places) != (seen.made and seen.reference() is not None):
+                return None  # it keeps something for itself
+        return Pass(watch, state.site, placed, asked, gradients)
+
+
+def _again(heads: Sequence[Value], head_grads: Sequence[NDArray | None]) -> _Met | None:
+    """Do the pass again, if it is known: then None."""
+    try:
+        structure = Structure(heads, _values(heads, head_grads))
+        known = _known.get(structure.key, 0)
+    except (_Irregular, TypeError):
+        return _Met(None, None)
+    if not isinstance(known, Pass):
+        return _Met(structure, known)
+    if not known.run(structure):
+        return _Met(None, None)
+    _known.move_to_end(structure.key)
+    return None
+
+
+def _values(heads: Sequence[Value], head_grads: Sequence[NDArray | None]) -> list[Value | None]:
+    values: list[Value | None] = []
+    for head, given in zip(heads, head_grads, strict=False):
+        if given is None:
+            values.append(None)
+            continue
+        value = given._own
+        if given._base is not None or value.shape != head.shape or value.dtype != head.dtype or value.device is not head.device:
+            raise _Irregular
+        values.append(value)
+    return values

@@ -1,0 +1,268 @@
+"""Watching what devices are made to do, and doing it again without records: what captures and repeated backward passes stand on."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from bisect import bisect
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from clnd import engine
+from clnd.engine import Value, state
+from clnd.engine.layout import Layout
+from clnd.opencl import Bound, Buffer, Call, Device, Kernel, Site, running
+
+_TRIED = 64  # buffers that one may share, the least of those that are large enough
+_tracing = threading.RLock()  # one call at a time is watched
+
+
+class Place(int):
+    """A number that tells a launch where in a stream of random bits it begins: another one at the next call."""
+
+    draw: int
+    word: int
+
+
+class Number(int):
+    """The number of a buffer, among a kernel's arguments."""
+
+
+class Seen(NamedTuple):
+    """A buffer: known by its weak reference, so that watching keeps none alive."""
+
+    reference: weakref.ref[Buffer]
+    size: int
+    device: Device
+    made: bool  # during the call?
+    maker: Call | None
+
+    def again(self) -> Buffer:
+        """Another one like it."""
+        buffer = self.device.allocate(self.size)
+        buffer.maker = self.maker
+        return buffer
+
+
+class Found(NamedTuple):
+    """Where an array's elements lie: in which buffer (by number; None where there are no elements), and how."""
+
+    buffer: int | None
+    layout: Layout
+    dtype: Any
+    device: Any
+
+    def value(self, buffers: dict[int, Buffer]) -> Value:
+        """The like of it in other buffers."""
+        value = Value(self.layout.shape, self.dtype, self.device)
+        return value if self.buffer is None else value.place(buffers[self.buffer], self.layout)
+
+
+class Launched(NamedTuple):
+    """A launch that was watched: its arguments, with numbers for buffers."""
+
+    kernel: Kernel
+    global_size: Any
+    local_size: Any
+    arguments: list[Any]
+    call: Call | None
+    operations: int
+
+
+class Watch:
+    """What one call does: the launches, and the buffers that they were given or that were made.
+
+    Attributes
+    ----------
+    reason : str or None
+        Why it cannot be done again.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.launches: list[Launched] = []
+        self.draws: list[tuple[Any, int]] = []
+        self.buffers: list[Seen] = []
+        self.paused = False
+        self._thread = threading.get_ident()
+        self._numbers: dict[int, int] = {}
+
+    def _listens(self) -> bool:
+        return not self.paused and threading.get_ident() == self._thread
+
+    # What the devices tell.
+
+    def allocated(self, buffer: Buffer) -> None:
+        """A device has given out a buffer."""
+        if self._listens():
+            self.number(buffer, made=True)
+
+    def launched(self, kernel: Kernel, global_size: Any, local_size: Any, arguments: tuple[Any, ...], event: Any) -> None:
+        """A device was given a kernel to run."""
+        if self._listens():
+            given = [Number(self.number(x)) if isinstance(x, Buffer) else x for x in arguments]
+            call = running.call
+            self.launches.append(Launched(kernel, global_size, local_size, given, call, 0 if call is None else call.operations))
+
+    def crossed(self, what: str, nbytes: int, began: int) -> None:
+        """Elements went between host and device."""
+        if self._listens():
+            self.refuse(what)
+
+    def waited(self, began: int) -> None:
+        """The host has waited for the device: it may."""
+
+    def built(self, kernel: Kernel, compiled: bool, began: int) -> None:
+        """A kernel was made: it is there at the next call."""
+
+    # What arrays and generators tell.
+
+    def meets(self, handle: Any) -> None:
+        """An array is reached, or about to be written."""
+
+    def makes(self, handle: Any) -> None:
+        """An array is made."""
+
+    def overwrites(self, buffer: Buffer) -> None:
+        """A part of a buffer is written in place."""
+
+    def drawn(self, generator: Any, blocks: int, words: tuple[int, int]) -> tuple[int, int]:
+        """Random bits are taken from a generator. Gives `words` back as numbers that are known again among a launch's arguments."""
+        if type(words[1]) is Place:
+            return words  # taken before, and given on
+        places = Place(words[0]), Place(words[1])
+        for word, place in enumerate(places):
+            place.draw, place.word = len(self.draws), word
+        self.draws.append((generator, blocks))
+        return places
+
+    def refuse(self, reason: str) -> None:
+        """The call cannot be done again."""
+        if self.reason is None:
+            self.reason = f"{reason}, at {engine.describe_site(engine.user_site())}"
+
+    def found(self, value: Value) -> Found:
+        """Where a launched value lies."""
+        return Found(None if value.buffer is None else self.number(value.buffer), value.layout, value.dtype, value.device)
+
+    def number(self, buffer: Buffer, made: bool = False) -> int:
+        """The number of a buffer."""
+        reference = weakref.ref(buffer)
+        number = self._numbers.get(id(reference))
+        if number is None:
+            number = self._numbers[id(reference)] = len(self.buffers)
+            self.buffers.append(Seen(reference, buffer.size, buffer.device, made, buffer.maker))
+        return number
+
+    def strange(self, known: Collection[int | None]) -> bool:
+        """Did a launch get a buffer that was not made in the call, and is not `known`?"""
+        given = (x for launch in self.launches for x in launch.arguments if type(x) is Number)
+        return any(not self.buffers[x].made and x not in known for x in given)
+
+
+@contextmanager
+def watching(watch: Watch) -> Iterator[None]:
+    """Have `watch` told of what this thread does within the block."""
+    with _tracing:
+        state.tracer = watch
+        Device.listeners = (*Device.listeners, watch)
+        try:
+            yield
+        finally:
+            state.tracer = None
+            Device.listeners = tuple(listener for listener in Device.listeners if listener is not watch)
+
+
+class _Again(NamedTuple):
+    """A launch of a replay: the buffers (by number) and places in random streams that it gets, what is made before and dropped after."""
+
+    bound: Bound
+    buffers: list[tuple[int, int]]
+    places: list[tuple[int, int, int]]
+    made: list[tuple[int, Seen]]
+    last: list[int]
+
+
+class Replay:
+    """The launches of a watched call, bound to kernels of their own.
+
+    Parameters
+    ----------
+    watch : Watch
+    varying : set of int
+        The buffers that every run is given. The others are between.
+    largest : int, optional
+        Bytes of the largest buffers between that are kept for good, one for several that are not used at one time: all if None. The
+        others every run makes, and gives back after their last launch.
+    """
+
+    def __init__(self, watch: Watch, varying: Collection[int | None], largest: int | None = None) -> None:
+        passing = {i for i, seen in enumerate(watch.buffers) if largest is not None and seen.size > largest and i not in varying}
+        self._between = _shared(watch, passing.union(varying))
+        self._launches: list[_Again] = []
+        last: dict[int, _Again] = {}
+        for kernel, global_size, local_size, arguments, call, operations in watch.launches:
+            sizes = tuple(watch.buffers[x].size if type(x) is Number else x for x in arguments)
+            bound = Bound(kernel, global_size, local_size, sizes, call, operations)
+            again = _Again(bound, [], [], [], [])
+            for position, x in enumerate(arguments):
+                if type(x) is Number and x not in self._between:
+                    again.buffers.append((position, int(x)))
+                    if x in passing:
+                        if x not in last:
+                            again.made.append((int(x), watch.buffers[x]))
+                        last[int(x)] = again
+                elif type(x) is Place:
+                    again.places.append((position, x.draw, x.word))
+                else:
+                    bound.set(position, self._between[x] if type(x) is Number else x)
+            self._launches.append(again)
+        for number, again in last.items():
+            again.last.append(number)
+
+    def run(self, buffers: dict[int, Buffer], words: Sequence[tuple[int, int]] = ()) -> None:
+        """Launch all again, with these buffers by number, and these places in random streams."""
+        for bound, given, places, made, last in self._launches:
+            for number, seen in made:
+                buffers[number] = seen.again()
+            for position, number in given:
+                bound.give(position, buffers[number])
+            for position, draw, word in places:
+                bound.set(position, words[draw][word])
+            bound.launch()
+            for number in last:
+                del buffers[number]
+
+    def blame(self, before: Site, site: Site) -> None:
+        """From now on the launches that were made at one place are another's."""
+        for bound, *_ in self._launches:
+            if bound.call is not None and bound.call.site == before:
+                bound.call = Call(bound.call.name, site, bound.call.order)
+
+
+def _shared(watch: Watch, varying: Collection[int | None]) -> dict[int, Buffer]:
+    """A buffer for each that is only used between: one for several that are not used at one time."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for time, launch in enumerate(watch.launches):
+        for x in launch.arguments:
+            if type(x) is Number and x not in varying:
+                first.setdefault(int(x), time)
+                last[int(x)] = time
+    result: dict[int, Buffer] = {}
+    places: dict[Device, list[tuple[Buffer, list[tuple[int, int]]]]] = {}  # buffers, the largest first, and when each is used
+    # Each finds its place after all larger ones, in the least that nobody uses at its time.
+    for number in sorted(first, key=lambda number: (-watch.buffers[number].size, first[number])):
+        seen, used = watch.buffers[number], (first[number], last[number])
+        known = places.setdefault(seen.device, [])
+        for buffer, times in reversed(known[-_TRIED:]):
+            at = bisect(times, used)
+            if (at == 0 or times[at - 1][1] < used[0]) and (at == len(times) or used[1] < times[at][0]):
+                times.insert(at, used)
+                result[number] = buffer
+                break
+        else:
+            made = result[number] = seen.again()
+            known.append((made, [used]))
+    return result
