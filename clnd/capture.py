@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 from clnd import engine
 from clnd.engine import Value, state
 from clnd.engine.layout import Shape, compact
+from clnd.engine.tracing import Found, Number, Replay, Watch, watching
 from clnd.opencl import Buffer
 
 from .context import current_context
 from .ndarray import Leaf, NDArray
-from .tracing import Found, Number, Replay, Watch, watching
 
 __all__ = ["Captured", "capture"]
 

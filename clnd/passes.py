@@ -14,15 +14,13 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
-
 from clnd import engine
 from clnd.engine import Record, Step, Value, state
+from clnd.engine.tracing import Found, Irregular, Replay, Seen, Watch, frozen, watching
 from clnd.errors import MXNetError
 from clnd.opencl import Buffer, Device, Site
 
 from .ndarray import Leaf, NDArray
-from .tracing import Found, Replay, Seen, Watch, watching
 
 MOST = 256  # structures that are remembered
 SIGHTS = 2  # of a structure, before a pass is watched
@@ -31,10 +29,6 @@ LARGEST = 1 << 16  # bytes of a buffer that a pass keeps
 
 _known: OrderedDict[Any, Pass | int | None] = OrderedDict()  # how often a structure was met; None where it cannot be done again
 _order = attrgetter("order")
-
-
-class _Irregular(Exception):
-    """What a pass does cannot be told from the graph."""
 
 
 class Structure:
@@ -55,7 +49,7 @@ class Structure:
 
     Raises
     ------
-    _Irregular
+    Irregular
         Where a graph cannot be described so.
     """
 
@@ -137,7 +131,7 @@ class Structure:
         def see_aside(value: Value) -> None:
             """Describe a value of which no gradient is asked here."""
             if value.traced:
-                raise _Irregular
+                raise Irregular
             see(value, False)
 
         for value in (*heads, *head_grads):
@@ -152,7 +146,7 @@ class Structure:
                 gradient = leaf.gradient
                 own = gradient._own
                 if gradient._base is not None or gradient._leaf is not None or id(gradient) in codes:
-                    raise _Irregular
+                    raise Irregular
                 codes[id(gradient)] = len(codes)
                 if leaf.req == "add":
                     see_aside(own)
@@ -161,7 +155,7 @@ class Structure:
             for record in records:
                 op, how = record.op, record.how
                 if record.freed or not op.repeatable or len(tape) > LONGEST:
-                    raise _Irregular
+                    raise Irregular
                 push(op)
                 if how is not None:
                     push((how.function, how.arguments) if type(how) is Step else how)
@@ -170,13 +164,13 @@ class Structure:
                     if type(x) is Value:
                         see(x, flows)
                     else:
-                        key.extend((type(x), _frozen(x)))
+                        key.extend((type(x), frozen(x)))
                 for name, x in record.attrs.items():
                     if type(x) is Value:
                         push(name)
                         see_aside(x)
                     else:
-                        push((name, _frozen(x)))
+                        push((name, frozen(x)))
                 kept, output = record.kept_output, record.output()
                 if kept is not None and kept.strides is not None:
                     see_aside(kept)
@@ -190,23 +184,6 @@ class Structure:
         records = tape + rest
         key += sorted(range(len(records)), key=[record.order for record in records].__getitem__)
         return key, uses
-
-
-_PLAIN = frozenset({int, str, type(None), type})
-
-
-def _frozen(x: Any) -> Any:
-    """An attribute as a part of a key, where 1, 1.0 and True differ, and so do the zeros."""
-    kind = type(x)
-    if kind in _PLAIN or isinstance(x, (np.dtype, Device)):
-        return x
-    if isinstance(x, (tuple, list)):
-        return (kind, *[y if type(y) is int else _frozen(y) for y in x])
-    if isinstance(x, (bool, int, float, np.generic)):
-        return kind, repr(x)
-    if hasattr(kind, "__dataclass_fields__") and kind.__dataclass_params__.frozen:
-        return (kind, *[_frozen(getattr(x, name)) for name in kind.__dataclass_fields__])
-    raise _Irregular
 
 
 class Pass:
@@ -330,8 +307,6 @@ class _Met:
             _known.popitem(last=False)
 
     def _made(self, watch: Watch) -> Pass | None:
-        if watch.reason is not None or watch.draws or watch.strange(self._given):
-            return None
         gradients = [watch.found(leaf.gradient._own) for leaf in self._leaves]
         placed, asked = [], []
         for i, reference in enumerate(self._nodes):
@@ -340,10 +315,9 @@ class _Met:
                 placed.append((i, watch.found(node)))
             elif node is not None and node.record.asked:  # type: ignore[union-attr]
                 asked.append(i)
-        places = {found.buffer for _, found in placed} | {found.buffer for found in gradients}
-        for number, seen in enumerate(watch.buffers):
-            if number not in self._given and (number in places) != (seen.made and seen.reference() is not None):
-                return None  # it keeps something for itself
+        left = {found.buffer for _, found in placed} | {found.buffer for found in gradients}
+        if not watch.repeatable(self._given, left):
+            return None
         return Pass(watch, state.site, placed, asked, gradients)
 
 
@@ -352,7 +326,7 @@ def _again(heads: Sequence[Value], head_grads: Sequence[NDArray | None]) -> _Met
     try:
         structure = Structure(heads, _values(heads, head_grads))
         known = _known.get(structure.key, 0)
-    except (_Irregular, TypeError):
+    except (Irregular, TypeError):
         return _Met(None, None)
     if not isinstance(known, Pass):
         return _Met(structure, known)
@@ -370,6 +344,6 @@ def _values(heads: Sequence[Value], head_grads: Sequence[NDArray | None]) -> lis
             continue
         value = given._own
         if given._base is not None or value.shape != head.shape or value.dtype != head.dtype or value.device is not head.device:
-            raise _Irregular
+            raise Irregular
         values.append(value)
     return values

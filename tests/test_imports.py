@@ -26,7 +26,6 @@ FLOORS = (
         "operator",
         "random",
         "nd",
-        "tracing",
         "passes",
         "capture",
         "account",

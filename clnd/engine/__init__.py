@@ -2,6 +2,7 @@
 
 from clnd.opencl import describe_site
 
+from .again import again
 from .code import Expression, cast
 from .launch import MARGIN, ROUNDS, check_dtype, grid, index_type, kept, together
 from .layout import Layout, compact, is_compact
@@ -24,6 +25,7 @@ __all__ = [
     "Slot",
     "Step",
     "Value",
+    "again",
     "called",
     "cast",
     "check_dtype",

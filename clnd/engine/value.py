@@ -261,7 +261,7 @@ class Record:
         output, kept = self.output(), self.kept_output
         if reads_output and output is None and kept is not None and kept.strides is None:
             return  # the gradient rule will ask for it: see recall_output
-        self.inputs = tuple(x.stand_in() if isinstance(x, Value) and i not in positions else x for i, x in enumerate(self.inputs))
+        self.inputs = tuple([x.stand_in() if type(x) is Value and i not in positions else x for i, x in enumerate(self.inputs)])
         self.how = None
         self.kept_output = output.twin() if reads_output and output is not None and output.strides is not None else None
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from clnd import engine
 from clnd.context import Context
-from clnd.engine import Value, dtypes
+from clnd.engine import Value, dtypes, state
 from clnd.errors import RAW, DTypeError, MXNetError, ShapeError, refused
 from clnd.ndarray import NDArray
 from clnd.ops import Operator
@@ -73,12 +73,17 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
             kwargs["generator"] = generator(context)
         if reads_out:
             kwargs["out"] = out.value if isinstance(out, NDArray) else None
+        before = state.site
+        if before is None:
+            state.site = engine.user_site()
         try:
             result = call(*values, **kwargs)
         except MXNetError:
             raise
         except RAW as error:
             raise refused(function.__name__, error, {**dict(zip(arrays, values, strict=False)), **kwargs}) from error
+        finally:
+            state.site = before
         del values  # a write into a part of `out` costs the part only if nobody refers to the whole
         return deliver(function.__name__, result, context, out)
 

@@ -64,6 +64,7 @@ def _joined(parts: list[Value], empty: Shape, like: Value) -> Value:
         lambda dz: registry["sum"](dz, axis=(0, *range(2, dz.ndim))),
     ),
     methods=[],
+    gathers=True,
 )
 def convolve(data: Value, weight: Value, bias: Value | None = None, *, shape: Geometry, groups: int) -> Value:
     """The sums (images, filters, *places) of weights (filters, channels, *window) times what the window sees in images; plus a bias."""
@@ -84,6 +85,7 @@ def convolve(data: Value, weight: Value, bias: Value | None = None, *, shape: Ge
         lambda dz, data, shape, groups: registry["convolve_weights"](dz, data, shape=shape, groups=groups),
     ),
     methods=[],
+    gathers=True,
 )
 def convolve_images(data: Value, weight: Value, *, shape: Geometry, groups: int) -> Value:
     """The images (images, channels, *size) to which each place (images, filters, *places) has added weights times its number."""
@@ -107,6 +109,7 @@ def convolve_images(data: Value, weight: Value, *, shape: Geometry, groups: int)
         lambda dz, data, shape, groups: convolve(data, dz, shape=shape, groups=groups),
     ),
     methods=[],
+    gathers=True,
 )
 def convolve_weights(data: Value, numbers: Value, *, shape: Geometry, groups: int) -> Value:
     """The sums (filters, channels, *window), over images and places, of numbers of places times what the window sees in images."""

@@ -119,7 +119,7 @@ class Operator:
 
     def saves(self, record: Record) -> tuple[frozenset[int], bool]:
         """Which inputs the gradient rules read (positions), and whether they read the output."""
-        flags = tuple(isinstance(x, Value) and x.traced for x in record.inputs)
+        flags = tuple([type(x) is Value and x.traced for x in record.inputs])
         found = self._saves.get(flags)
         if found is None:
             read: set[str] = set()
@@ -323,6 +323,8 @@ def normalize_axes(name: str, axis: int | Sequence[int] | None, ndim: int) -> tu
     """
     if axis is None:
         return tuple(range(ndim))
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     given = whole_numbers(name, "axis", axis)
     for a in given:
         if not -ndim <= a < ndim:
@@ -483,9 +485,12 @@ class View(Operator):
 
 def recorded(op: Operator, inputs: tuple[Any, ...], attrs: dict[str, Any], value: Value) -> Value:
     """Put the making of a launched value on the tape, if there is one."""
-    if state.recording and any(isinstance(x, Value) and x.traced for x in inputs):
-        record = value.record = Record(op, inputs, attrs, value)
-        record.settle()
+    if state.recording:
+        for x in inputs:
+            if type(x) is Value and x.traced:
+                record = value.record = Record(op, inputs, attrs, value)
+                record.settle()
+                break
     return value
 
 
@@ -571,16 +576,31 @@ class Reduction(Operator):
 
 
 class Launched(Operator):
-    """Runs at once: the declared function launches templates or calls other operators; the tape sees one record."""
+    """Runs at once: the declared function launches templates or calls other operators; the tape sees one record.
+
+    Parameters
+    ----------
+    gathers : bool
+        Does it have arrays that wait computed before it does anything else?
+    """
+
+    def __init__(self, function: Callable[..., Any], *, gathers: bool = False, **options: Any) -> None:
+        super().__init__(function, **options)
+        self.gathers = gathers
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Value:
         """Launch; returns without waiting for the device."""
         attrs = self.fill(attrs)
+
+        def compute() -> Value:
+            value: Value = self.function(*inputs, **attrs)
+            engine.evaluate(value)
+            return value
+
         with engine.called(self.name):
             recording, state.recording = state.recording, False
             try:
-                value: Value = self.function(*inputs, **attrs)
-                engine.evaluate(value)
+                value = engine.again(self, inputs, attrs, compute)
             finally:
                 state.recording = recording
         if any(value is x for x in inputs) or value.record is not None:

@@ -109,6 +109,7 @@ def gather(data: Value, indices: Value, sizes: Shape, shape: Shape, mode: str = 
     grad=(lambda dz, indices, a_shape, axis, mode: registry["add_at"](dz, indices, shape=a_shape, axis=axis, mode=mode),),
     numpy=None,
     methods=["take"],
+    gathers=True,
 )
 def take(a: Value, indices: Value, *, axis: int = 0, mode: str = "clip") -> Value:
     """The elements of `a` at `indices` along `axis`.
@@ -138,6 +139,7 @@ def take(a: Value, indices: Value, *, axis: int = 0, mode: str = "clip") -> Valu
     grad=(lambda dz, index, shape, axis, keepdims, mode: registry["pick"](dz, index, axis=axis, keepdims=keepdims, mode=mode),),
     numpy=None,
     methods=[],
+    gathers=True,
 )
 def unpicked(data: Value, index: Value, *, shape: Shape, axis: int, keepdims: bool, mode: str) -> Value:
     """Zeros of `shape` with the elements of `data` at the positions along `axis` that `index` gives for them: `pick`, backwards."""
@@ -151,6 +153,7 @@ def unpicked(data: Value, index: Value, *, shape: Shape, axis: int, keepdims: bo
         lambda dz, index, data_shape, axis, keepdims, mode: unpicked(dz, index, shape=data_shape, axis=axis, keepdims=keepdims, mode=mode),
     ),
     numpy=None,
+    gathers=True,
 )
 def pick(data: Value, index: Value, *, axis: int = -1, keepdims: bool = False, mode: str = "clip") -> Value:
     """One element from each line along `axis`, at the position that `index` gives for it.

@@ -43,6 +43,7 @@ def _over_rows(step: str, passes: int, *arrays: Value, axis: int) -> Value | Non
 @launched(
     grad=lambda dz, z, axis: registry["softmax_back"](dz, z, axis=axis),
     numpy=_softmax_numpy,
+    gathers=True,
 )
 def softmax(data: Value, *, axis: int = -1) -> Value:
     """exp(x) divided by its sum along `axis`, without overflow on the way.
@@ -68,6 +69,7 @@ def _softmax_back_gradient(dz: Value, head: Value, result: Value, axis: int) -> 
 @launched(
     grad=(lambda dz, result, axis: registry["softmax_back"](dz, result, axis=axis), _softmax_back_gradient),
     numpy=lambda head, result, axis=-1: (head - (head * result).sum(axis, keepdims=True)) * result,
+    gathers=True,
 )
 def softmax_back(head: Value, result: Value, *, axis: int = -1) -> Value:
     """What flows back through `softmax` from its `result`'s gradient `head`."""
@@ -81,6 +83,7 @@ def softmax_back(head: Value, result: Value, *, axis: int = -1) -> Value:
 @launched(
     grad=lambda dz, z, axis: registry["log_softmax_back"](dz, z, axis=axis),
     numpy=lambda data, axis=-1: np.log(_softmax_numpy(data, axis)),
+    gathers=True,
 )
 def log_softmax(data: Value, *, axis: int = -1) -> Value:
     """The logarithm of `softmax`, computed so that small probabilities keep their digits.
@@ -107,6 +110,7 @@ def log_softmax(data: Value, *, axis: int = -1) -> Value:
         lambda dz, head, result, axis: -dz * registry["exp"](result) * registry["sum"](head, axis=axis, keepdims=True),
     ),
     numpy=lambda head, result, axis=-1: head - np.exp(result) * head.sum(axis, keepdims=True),
+    gathers=True,
 )
 def log_softmax_back(head: Value, result: Value, *, axis: int = -1) -> Value:
     """What flows back through `log_softmax` from its `result`'s gradient `head`."""

@@ -31,7 +31,7 @@ def _to_right(dz: Value, lhs: Value, transpose_a: bool, transpose_b: bool) -> An
     return product(lhs, dz, transpose_a=not transpose_a)
 
 
-@launched(grad=(_to_left, _to_right), numpy=np.matmul)
+@launched(grad=(_to_left, _to_right), numpy=np.matmul, gathers=True)
 def matmul(lhs: Value, rhs: Value, *, transpose_a: bool = False, transpose_b: bool = False) -> Value:
     """The products of two matrices, (m, k) by (k, n), or of two stacks of them, (batch, m, k) by (batch, k, n); or of their transposes."""
     device = lhs.device if lhs.device is rhs.device else registry["matmul"].device([lhs, rhs])

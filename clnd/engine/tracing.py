@@ -1,4 +1,4 @@
-"""Watching what devices are made to do, and doing it again without records: what captures and repeated backward passes stand on."""
+"""Watching what devices are made to do, and doing it again: what captures, repeated backward passes and repeated calls stand on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from clnd import engine
-from clnd.engine import Value, state
-from clnd.engine.layout import Layout
-from clnd.opencl import Bound, Buffer, Call, Device, Kernel, Site, running
+import numpy as np
+
+from clnd.opencl import Bound, Buffer, Call, Device, Kernel, Site, describe_site, running
+
+from .layout import Layout
+from .value import Value, state, user_site
 
 _TRIED = 64  # buffers that one may share, the least of those that are large enough
 _tracing = threading.RLock()  # one call at a time is watched
@@ -41,7 +43,8 @@ class Seen(NamedTuple):
     def again(self) -> Buffer:
         """Another one like it."""
         buffer = self.device.allocate(self.size)
-        buffer.maker = self.maker
+        if running.call is None:
+            buffer.maker = self.maker
         return buffer
 
 
@@ -140,7 +143,7 @@ class Watch:
     def refuse(self, reason: str) -> None:
         """The call cannot be done again."""
         if self.reason is None:
-            self.reason = f"{reason}, at {engine.describe_site(engine.user_site())}"
+            self.reason = f"{reason}, at {describe_site(user_site())}"
 
     def found(self, value: Value) -> Found:
         """Where a launched value lies."""
@@ -159,6 +162,34 @@ class Watch:
         """Did a launch get a buffer that was not made in the call, and is not `known`?"""
         given = (x for launch in self.launches for x in launch.arguments if type(x) is Number)
         return any(not self.buffers[x].made and x not in known for x in given)
+
+    def repeatable(self, given: Collection[int], left: Collection[int | None]) -> bool:
+        """Can it be done again from the buffers `given` alone, and is `left` all that it leaves?"""
+        if self.reason is not None or self.draws or self.strange(given):
+            return False
+        others = ((i, seen) for i, seen in enumerate(self.buffers) if i not in given)
+        return all((i in left) == (seen.made and seen.reference() is not None) for i, seen in others)
+
+
+class Irregular(Exception):
+    """What a call does cannot be told from what it is given."""
+
+
+_PLAIN = frozenset({int, str, type(None), type})
+
+
+def frozen(x: Any) -> Any:
+    """An attribute as a part of a key, where 1, 1.0 and True differ, and so do the zeros; Irregular for what is no plain data."""
+    kind = type(x)
+    if kind in _PLAIN or isinstance(x, (np.dtype, Device)):
+        return x
+    if isinstance(x, (tuple, list)):
+        return (kind, *[y if type(y) is int else frozen(y) for y in x])
+    if isinstance(x, (bool, int, float, np.generic)):
+        return kind, repr(x)
+    if hasattr(kind, "__dataclass_fields__") and kind.__dataclass_params__.frozen:
+        return (kind, *[frozen(getattr(x, name)) for name in kind.__dataclass_fields__])
+    raise Irregular
 
 
 @contextmanager
@@ -233,6 +264,11 @@ class Replay:
             bound.launch()
             for number in last:
                 del buffers[number]
+
+    def disown(self) -> None:
+        """From now on the launches are of whatever call is running."""
+        for bound, *_ in self._launches:
+            bound.call = None
 
     def blame(self, before: Site, site: Site) -> None:
         """From now on the launches that were made at one place are another's."""

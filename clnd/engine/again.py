@@ -1,0 +1,120 @@
+"""Calls of operators that were made before: their launches, done again for arrays that lie alike, without the Python that decides on them.
+
+What an operator with kernels of its own launches follows from the shapes, layouts and dtypes of its arrays and from its attributes. When a
+call like it is met for the third time its launches are watched (`clnd.engine.tracing`), and from then on put into the queue again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from clnd.errors import MXNetError
+from clnd.opencl import Buffer, Device
+
+from . import plan
+from .tracing import Found, Irregular, Replay, Watch, frozen, watching
+from .value import Value, state
+
+MOST = 1024  # calls that are remembered
+SIGHTS = 2  # of a call, before it is watched
+
+_known: OrderedDict[Any, Repeat | int | None] = OrderedDict()  # how often a call was met; None where it cannot be done again
+
+
+class Repeat:
+    """A call, ready to be done again.
+
+    Parameters
+    ----------
+    watch : Watch
+        What it did; the first buffers are those of the arguments.
+    given : int
+        How many these are.
+    result : Found
+        Where its result lies.
+    """
+
+    __slots__ = ("_left", "_replay", "_result")
+
+    def __init__(self, watch: Watch, given: int, result: Found) -> None:
+        number = result.buffer
+        self._result = result
+        self._left = None if number is None or number < given else (number, watch.buffers[number])
+        self._replay = Replay(watch, {*range(given), number}, largest=0)
+        self._replay.disown()
+
+    def run(self, arrays: Sequence[Buffer]) -> Value | None:
+        """Do it for these arrays; None if a driver or the memory does not allow it."""
+        buffers = dict(enumerate(arrays))
+        try:
+            with plan.lock:
+                if self._left is not None:
+                    number, seen = self._left
+                    buffers[number] = seen.again()
+                self._replay.run(buffers)
+        except MXNetError:
+            return None
+        return self._result.value(buffers)
+
+
+def again(op: Any, inputs: Sequence[Any], attrs: dict[str, Any], compute: Callable[[], Value]) -> Value:
+    """Do again what the call of an operator like this one did; else `compute`, and see what it does if that may come again."""
+    if state.eager or state.tracer is not None or Device.listeners:
+        return compute()
+    if op.gathers:
+        plan.evaluate(*[x for x in inputs if type(x) is Value])
+    try:
+        key, arrays = _described(op, inputs, attrs)
+    except Irregular:
+        return compute()
+    known = _known.get(key, 0)
+    if known is None:
+        return compute()
+    if isinstance(known, Repeat):
+        result = known.run(arrays)
+        if result is None:
+            return compute()
+        _known.move_to_end(key)
+        return result
+    if known < SIGHTS:
+        result = compute()
+        _known[key] = known + 1
+    else:
+        watch = Watch()
+        for buffer in arrays:
+            watch.number(buffer)
+        with watching(watch):
+            result = compute()
+        _known[key] = _made(watch, len(arrays), result)
+    if len(_known) > MOST:
+        _known.popitem(last=False)
+    return result
+
+
+def _described(op: Any, inputs: Sequence[Any], attrs: dict[str, Any]) -> tuple[Any, list[Buffer]]:
+    """All that its launches depend on, and the buffers of the arrays; Irregular where that is not all."""
+    key: list[Any] = [op, state.training]
+    arrays: list[Buffer] = []
+    for x in inputs:
+        if type(x) is not Value:
+            key.append((type(x), frozen(x)))
+            continue
+        buffer = x.buffer
+        if x.strides is None or buffer is None:
+            raise Irregular
+        if buffer in arrays:
+            number = arrays.index(buffer)
+        else:
+            number = len(arrays)
+            arrays.append(buffer)
+        key.append((x.shape, x.strides, x.offset, x.dtype.num, number, x.device))
+    for name, value in attrs.items():
+        key.append((name, frozen(value)))
+    return tuple(key), arrays
+
+
+def _made(watch: Watch, given: int, result: Value) -> Repeat | None:
+    found = watch.found(result)
+    return Repeat(watch, given, found) if watch.repeatable(range(given), {found.buffer}) else None
