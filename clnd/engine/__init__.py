@@ -2,13 +2,13 @@
 
 from clnd.opencl import describe_site
 
-from .again import again
 from .code import Expression, cast
 from .launch import MARGIN, ROUNDS, check_dtype, grid, index_type, kept, together
 from .layout import Layout, compact, is_compact
 from .plan import copied, defer, evaluate, finish, gathered, held, launch_due, lock, ready
 from .recipe import BoundRecipe, Recipe, recipe
 from .reduce import Folding
+from .repeats import again
 from .transfer import Slot, from_numpy, held_alone, mapped, reads, to_numpy, write_region
 from .value import Record, Step, Value, called, eager, next_order, operations, state, user_site
 from .work import work

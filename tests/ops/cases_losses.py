@@ -204,7 +204,7 @@ ATTENTION = [
         numpy=scores,
         dtypes=FLOATS,
         rounded=8,
-        halves=2,
+        halves=3,  # two of the scaled queries, and one of the sum
         terms=magnitudes(scores),
     ),
     *cases(

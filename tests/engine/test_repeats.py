@@ -1,0 +1,143 @@
+"""Calls of operators that are done again: when they are, and that their results are those of the operator."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import clnd as mx
+from clnd import MXNetError, engine, nd, profiler
+from clnd.engine import repeats
+from clnd.opencl.kernel import Bound
+from clnd.ops import registry
+
+pytestmark = pytest.mark.skipif(engine.state.eager, reason="eagerly every call is made")
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often the functions of `matmul` and `softmax` are called."""
+    found = []
+    monkeypatch.setattr(repeats, "_known", type(repeats._known)())
+    for name in ("matmul", "softmax", "take"):
+        op = registry[name]
+        monkeypatch.setattr(op, "function", lambda *args, function=op.function, **attrs: (found.append(1), function(*args, **attrs))[1])
+    return found
+
+
+def array(*shape, begin=1.0):
+    return nd.array(np.arange(np.prod(shape)).reshape(shape) / 8 + begin)
+
+
+def test_the_fourth_call_is_done_again(calls):
+    for number in range(8):
+        x, y = array(3, 4, begin=number), array(4, 5, begin=-number)
+        np.testing.assert_allclose(nd.dot(x, y).asnumpy(), x.asnumpy() @ y.asnumpy(), rtol=1e-5)
+    assert len(calls) == repeats.SIGHTS + 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda x: nd.dot(x, x), id="one array twice"),
+        pytest.param(lambda x: nd.dot(x, x.copy(), transpose_b=True), id="another attribute"),
+        pytest.param(lambda x: nd.dot(array(8, 8)[:4, :4], x), id="an array laid out otherwise"),
+        pytest.param(lambda x: nd.dot(x, array(12)[3:7]), id="another shape, which begins elsewhere"),
+        pytest.param(lambda x: nd.dot(x.astype("float16"), x.astype("float16")), id="another dtype"),
+        pytest.param(lambda x: nd.softmax(x, axis=0), id="along another axis"),
+        pytest.param(lambda x: nd.dot(nd.relu(x - 2), x), id="an array that waits"),
+    ],
+)
+def test_another_call_has_its_own_launches(ask, monkeypatch):
+    monkeypatch.setattr(repeats, "SIGHTS", 0)
+    for number in range(3):
+        x = array(4, 4, begin=number)
+        with engine.eager():
+            expected = ask(x).asnumpy()
+        for usual in (lambda x: nd.dot(x, x + 1), lambda x: nd.softmax(x, axis=1)):
+            usual(x)
+        np.testing.assert_array_equal(ask(x).asnumpy(), expected)
+
+
+def test_what_reads_on_the_host_is_called_each_time(calls):
+    for number in range(6):
+        x, places = array(5, 2, begin=number), nd.array([0, number % 5])
+        np.testing.assert_array_equal(nd.take(x, places, mode="raise").asnumpy(), x.asnumpy()[[0, number % 5]])
+    with pytest.raises(IndexError):
+        nd.take(array(5, 2), nd.array([0, 5]), mode="raise")
+    assert len(calls) == 7
+
+
+def test_whoever_listens_sees_what_the_function_launches(calls):
+    x = array(4, 4)
+    for _ in range(5):
+        nd.dot(x, x)
+    before = len(calls)
+    with profiler.profile() as profile:
+        nd.dot(x, x).asnumpy()
+    assert len(calls) == before + 1
+    assert "matmul" in {row.name for row in profile.operators}
+
+
+def test_launches_are_blamed_on_the_call_that_makes_them(calls):
+    x = array(4, 4)
+    for _ in range(6):
+        y = nd.dot(x, x)
+        nd.waitall()
+        z = nd.dot(x, y)
+        _, launch, call = mx.cpu().device.recent[-1]
+        assert call.name == "matmul"
+        assert z.value.buffer.maker is call
+    assert type(launch) is Bound
+    assert engine.describe_site(call.site).endswith(f":{test_launches_are_blamed_on_the_call_that_makes_them.__code__.co_firstlineno + 5}")
+
+
+def test_a_call_that_cannot_be_done_again_is_made(calls, monkeypatch):
+    x = array(4, 4)
+    for _ in range(5):
+        nd.dot(x, x)
+    before = len(calls)
+
+    def refuse(self):
+        raise MXNetError("refused")
+
+    monkeypatch.setattr(Bound, "launch", refuse)
+    np.testing.assert_allclose(nd.dot(x, x).asnumpy(), x.asnumpy() @ x.asnumpy(), rtol=1e-5)
+    assert len(calls) == before + 1
+
+
+def test_calls_of_several_threads_share_what_is_known(calls, threads_take_turns_often):
+    wrong = []
+
+    def work(number):
+        x = array(16, 16, begin=number)
+        expected = x.asnumpy() @ x.asnumpy()
+        for _ in range(40):
+            if not np.allclose(nd.dot(x, x).asnumpy(), expected, rtol=1e-4):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(calls) < 6 * 40 / 2
+
+
+def test_nothing_is_kept_but_the_launches(calls):
+    device = mx.cpu().device
+    x = array(64, 64)
+    nd.waitall()
+    used = []
+    for _ in range(8):
+        nd.dot(x, x).wait_to_read()
+        used.append(device.memory.used)
+    assert len(set(used)) == 1
+
+
+def test_calls_are_forgotten_in_the_end(calls, monkeypatch):
+    monkeypatch.setattr(repeats, "MOST", 4)
+    for n in range(1, 10):
+        nd.dot(array(2, n), array(n, 2))
+    assert len(repeats._known) == 4
