@@ -9,14 +9,13 @@ gone through as it stands.
 from __future__ import annotations
 
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
 from clnd import engine
 from clnd.engine import Record, Step, Value, state
-from clnd.engine.tracing import Found, Irregular, Replay, Seen, Watch, frozen, watching
+from clnd.engine.tracing import Found, Irregular, Remembered, Replay, Seen, Watch, frozen, watching
 from clnd.errors import MXNetError
 from clnd.opencl import Buffer, Device, Site
 
@@ -27,7 +26,7 @@ SIGHTS = 2  # of a structure, before a pass is watched
 LONGEST = 2000  # records: for a longer graph the device has long to do
 LARGEST = 1 << 16  # bytes of a buffer that a pass keeps
 
-_known: OrderedDict[Any, Pass | int | None] = OrderedDict()  # how often a structure was met; None where it cannot be done again
+_known = Remembered(MOST)
 _order = attrgetter("order")
 
 
@@ -186,7 +185,7 @@ class Structure:
         return key, uses
 
 
-class Pass:
+class Pass(Replay):
     """A backward pass, ready to be done again for another graph of its structure.
 
     Parameters
@@ -214,19 +213,19 @@ class Pass:
             if place.buffer in self._left and sum(other.buffer == place.buffer for other in found) == 1:
                 self._left[place.buffer] = (watch.buffers[place.buffer], i)
         given = {number for number, seen in enumerate(watch.buffers) if not seen.made}
-        self.replay = Replay(watch, given | self._left.keys(), LARGEST)
+        super().__init__(watch, given | self._left.keys(), LARGEST)
 
-    def run(self, structure: Structure) -> bool:
+    def of(self, structure: Structure) -> bool:
         """Do it for a graph. False, and nothing is changed, if a driver or the memory does not allow it."""
         leaves, nodes = structure.leaves, structure.nodes
         if state.site != self._site:
-            self.replay.blame(self._site, state.site)
+            self.blame(self._site, state.site)
             self._site = state.site
         buffers = dict(enumerate(structure.arrays))
         try:
             for number, (seen, at) in self._left.items():
                 buffers[number] = (None if at is None else _reused(leaves[at], seen)) or seen.again()
-            self.replay.run(buffers)
+            self.run(buffers)
         except MXNetError:
             return False
         for i, found in self._placed:
@@ -302,9 +301,7 @@ class _Met:
         """Remember that it was met, and what was done."""
         if self._times is None:
             return
-        _known[self._key] = self._times + 1 if self.watch is None else self._made(self.watch)
-        if len(_known) > MOST:
-            _known.popitem(last=False)
+        _known.remember(self._key, self._times + 1 if self.watch is None else self._made(self.watch))
 
     def _made(self, watch: Watch) -> Pass | None:
         gradients = [watch.found(leaf.gradient._own) for leaf in self._leaves]
@@ -330,7 +327,7 @@ def _again(heads: Sequence[Value], head_grads: Sequence[NDArray | None]) -> _Met
         return _Met(None, None)
     if not isinstance(known, Pass):
         return _Met(structure, known)
-    if not known.run(structure):
+    if not known.of(structure):
         return _Met(None, None)
     _known.move_to_end(structure.key)
     return None

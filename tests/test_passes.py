@@ -7,6 +7,7 @@ import pytest
 
 import clnd as mx
 from clnd import MXNetError, autograd, engine, nd, passes, profiler
+from clnd.engine import tracing
 from clnd.opencl import Device, describe_site
 from clnd.opencl.kernel import Bound
 
@@ -18,7 +19,7 @@ def walks(monkeypatch):
     """A list that gets an entry for each backward pass that is gone through."""
     found, walk = [], autograd._pass
     monkeypatch.setattr(autograd, "_pass", lambda *args: (found.append(1), walk(*args)))
-    monkeypatch.setattr(passes, "_known", type(passes._known)())
+    monkeypatch.setattr(passes, "_known", tracing.Remembered(passes.MOST))
     return found
 
 
@@ -294,8 +295,8 @@ def test_passes_take_no_more_memory_again_and_again(walks):
     assert len(walks) == passes.SIGHTS + 1
 
 
-def test_structures_are_forgotten_in_the_end(walks, monkeypatch):
-    monkeypatch.setattr(passes, "MOST", 4)
+def test_structures_are_forgotten_in_the_end(walks):
+    passes._known.most = 4
     for number in range(10):
         gradients(lambda x, n=number: x * (n + 2), variable(4))
     assert len(passes._known) == 4

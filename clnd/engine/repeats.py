@@ -6,7 +6,6 @@ call like it is met for the third time its launches are watched (`clnd.engine.tr
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,16 +13,16 @@ from clnd.errors import MXNetError
 from clnd.opencl import Buffer, Device
 
 from . import plan
-from .tracing import Found, Irregular, Replay, Watch, frozen, watching
+from .tracing import Found, Irregular, Remembered, Replay, Watch, frozen, watching
 from .value import Value, state
 
 MOST = 1024  # calls that are remembered
 SIGHTS = 2  # of a call, before it is watched
 
-_known: OrderedDict[Any, Repeat | int | None] = OrderedDict()  # how often a call was met; None where it cannot be done again
+_known = Remembered(MOST)
 
 
-class Repeat:
+class Repeat(Replay):
     """A call, ready to be done again.
 
     Parameters
@@ -36,16 +35,14 @@ class Repeat:
         Where its result lies.
     """
 
-    __slots__ = ("_left", "_replay", "_result")
-
     def __init__(self, watch: Watch, given: int, result: Found) -> None:
         number = result.buffer
         self._result = result
         self._left = None if number is None or number < given else (number, watch.buffers[number])
-        self._replay = Replay(watch, {*range(given), number}, largest=0)
-        self._replay.disown()
+        super().__init__(watch, {*range(given), number}, largest=0)
+        self.disown()
 
-    def run(self, arrays: Sequence[Buffer]) -> Value | None:
+    def of(self, arrays: Sequence[Buffer]) -> Value | None:
         """Do it for these arrays; None if a driver or the memory does not allow it."""
         buffers = dict(enumerate(arrays))
         try:
@@ -53,7 +50,7 @@ class Repeat:
                 if self._left is not None:
                     number, seen = self._left
                     buffers[number] = seen.again()
-                self._replay.run(buffers)
+                self.run(buffers)
         except MXNetError:
             return None
         return self._result.value(buffers)
@@ -73,23 +70,21 @@ def again(op: Any, inputs: Sequence[Any], attrs: dict[str, Any], compute: Callab
     if known is None:
         return compute()
     if isinstance(known, Repeat):
-        result = known.run(arrays)
+        result = known.of(arrays)
         if result is None:
             return compute()
         _known.move_to_end(key)
         return result
     if known < SIGHTS:
         result = compute()
-        _known[key] = known + 1
+        _known.remember(key, known + 1)
     else:
         watch = Watch()
         for buffer in arrays:
             watch.number(buffer)
         with watching(watch):
             result = compute()
-        _known[key] = _made(watch, len(arrays), result)
-    if len(_known) > MOST:
-        _known.popitem(last=False)
+        _known.remember(key, _made(watch, len(arrays), result))
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from bisect import bisect
+from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from clnd.opencl import Bound, Buffer, Call, Device, Kernel, Site, describe_site
 from .layout import Layout
 from .value import Value, state, user_site
 
+LAUNCHES = 4096  # that are kept, each of which takes up to 10 KiB
 _TRIED = 64  # buffers that one may share, the least of those that are large enough
 _tracing = threading.RLock()  # one call at a time is watched
 
@@ -205,7 +207,7 @@ def watching(watch: Watch) -> Iterator[None]:
             Device.listeners = tuple(listener for listener in Device.listeners if listener is not watch)
 
 
-class _Again(NamedTuple):
+class Again(NamedTuple):
     """A launch of a replay: the buffers (by number) and places in random streams that it gets, what is made before and dropped after."""
 
     bound: Bound
@@ -231,12 +233,12 @@ class Replay:
     def __init__(self, watch: Watch, varying: Collection[int | None], largest: int | None = None) -> None:
         passing = {i for i, seen in enumerate(watch.buffers) if largest is not None and seen.size > largest and i not in varying}
         self._between = _shared(watch, passing.union(varying))
-        self._launches: list[_Again] = []
-        last: dict[int, _Again] = {}
+        self.launches: list[Again] = []
+        last: dict[int, Again] = {}
         for kernel, global_size, local_size, arguments, call, operations in watch.launches:
             sizes = tuple(watch.buffers[x].size if type(x) is Number else x for x in arguments)
             bound = Bound(kernel, global_size, local_size, sizes, call, operations)
-            again = _Again(bound, [], [], [], [])
+            again = Again(bound, [], [], [], [])
             for position, x in enumerate(arguments):
                 if type(x) is Number and x not in self._between:
                     again.buffers.append((position, int(x)))
@@ -248,13 +250,13 @@ class Replay:
                     again.places.append((position, x.draw, x.word))
                 else:
                     bound.set(position, self._between[x] if type(x) is Number else x)
-            self._launches.append(again)
+            self.launches.append(again)
         for number, again in last.items():
             again.last.append(number)
 
     def run(self, buffers: dict[int, Buffer], words: Sequence[tuple[int, int]] = ()) -> None:
         """Launch all again, with these buffers by number, and these places in random streams."""
-        for bound, given, places, made, last in self._launches:
+        for bound, given, places, made, last in self.launches:
             for number, seen in made:
                 buffers[number] = seen.again()
             for position, number in given:
@@ -267,12 +269,12 @@ class Replay:
 
     def disown(self) -> None:
         """From now on the launches are of whatever call is running."""
-        for bound, *_ in self._launches:
+        for bound, *_ in self.launches:
             bound.call = None
 
     def blame(self, before: Site, site: Site) -> None:
         """From now on the launches that were made at one place are another's."""
-        for bound, *_ in self._launches:
+        for bound, *_ in self.launches:
             if bound.call is not None and bound.call.site == before:
                 bound.call = Call(bound.call.name, site, bound.call.order)
 
@@ -302,3 +304,30 @@ def _shared(watch: Watch, varying: Collection[int | None]) -> dict[int, Buffer]:
             made = result[number] = seen.again()
             known.append((made, [used]))
     return result
+
+
+class Remembered(OrderedDict[Any, Any]):
+    """What is known of calls by their keys: how often each was met; what does it again; or None, where that cannot be.
+
+    Parameters
+    ----------
+    most : int
+        Of how many calls. Those that were not met for longest go, also where more than `LAUNCHES` launches were kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.launches = most, 0
+
+    def remember(self, key: Any, found: Any) -> None:
+        """Know of the call with this key what was found."""
+        if isinstance(found, Replay) and len(found.launches) > LAUNCHES // 16:
+            found = None
+        self._drop(self.pop(key, None))
+        self[key] = found
+        self.launches += len(found.launches) if isinstance(found, Replay) else 0
+        while len(self) > self.most or self.launches > LAUNCHES:
+            self._drop(self.popitem(last=False)[1])
+
+    def _drop(self, found: Any) -> None:
+        self.launches -= len(found.launches) if isinstance(found, Replay) else 0

@@ -7,7 +7,7 @@ import pytest
 
 import clnd as mx
 from clnd import MXNetError, engine, nd, profiler
-from clnd.engine import repeats
+from clnd.engine import repeats, tracing
 from clnd.opencl.kernel import Bound
 from clnd.ops import registry
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(engine.state.eager, reason="eagerly every call i
 def calls(monkeypatch):
     """How often the functions of `matmul` and `softmax` are called."""
     found = []
-    monkeypatch.setattr(repeats, "_known", type(repeats._known)())
+    monkeypatch.setattr(repeats, "_known", tracing.Remembered(repeats.MOST))
     for name in ("matmul", "softmax", "take"):
         op = registry[name]
         monkeypatch.setattr(op, "function", lambda *args, function=op.function, **attrs: (found.append(1), function(*args, **attrs))[1])
@@ -136,8 +136,21 @@ def test_nothing_is_kept_but_the_launches(calls):
     assert len(set(used)) == 1
 
 
-def test_calls_are_forgotten_in_the_end(calls, monkeypatch):
-    monkeypatch.setattr(repeats, "MOST", 4)
+def test_calls_are_forgotten_in_the_end(calls):
+    repeats._known.most = 4
     for n in range(1, 10):
         nd.dot(array(2, n), array(n, 2))
     assert len(repeats._known) == 4
+
+
+def test_no_more_launches_are_kept_than_a_bound(calls, monkeypatch):
+    monkeypatch.setattr(tracing, "LAUNCHES", 48)
+    monkeypatch.setattr(repeats, "SIGHTS", 0)
+    kept = []
+    for n in range(1, 60):
+        nd.softmax(array(2, n))
+        kept.append(sum(len(known.launches) for known in repeats._known.values() if known is not None))
+        assert kept[-1] == repeats._known.launches <= 48
+    assert max(kept) > 40
+    nd.sort(array(1 << 14))  # so many for one call are none that it would pay to keep
+    assert any(known is None for known in repeats._known.values())
