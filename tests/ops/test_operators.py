@@ -426,7 +426,8 @@ def test_the_gradient_of_pick_lies_where_it_was_picked(shape, axis, mode, contex
     for keepdims in (True, False):
         with autograd.record():
             z = nd.pick(x, nd.array(index, ctx=context), axis=axis, mode=mode, keepdims=keepdims)
-        z.backward(nd.array(weights if keepdims else weights.squeeze(axis), ctx=context))
+        z.backward(nd.array(weights.reshape(z.shape), ctx=context))
+        assert z.shape == (kept if keepdims else shape[:axis] + shape[axis + 1 :] or (1,))
         n = shape[axis]
         found = np.clip(index, 0, n - 1) if mode == "clip" else index % n
         wanted = np.zeros(shape, "float32")

@@ -8,7 +8,7 @@ from clnd.engine import Value
 from clnd.errors import MXNetError
 from clnd.ops import Operator, registry
 
-from .declare import Convention, convention
+from .declare import Convention, at_least_1d, convention
 
 
 @convention("Embedding")
@@ -21,6 +21,16 @@ def embedding(op: Operator) -> Convention:
         if sparse_grad:
             raise MXNetError("Embedding: clnd has no sparse gradients; leave sparse_grad out")
         return op(data, weight, input_dim=input_dim, output_dim=output_dim)
+
+    return function
+
+
+@convention("pick")
+def pick(op: Operator) -> Convention:
+    """Of an array of one axis it gives an array of one element."""
+
+    def function(data: Value, index: Value, *, axis: int = -1, keepdims: bool = False, mode: str = "clip") -> Any:
+        return at_least_1d(op(data, index, axis=axis, keepdims=keepdims, mode=mode))
 
     return function
 
