@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import clnd as mx
+from clnd import passes
+from clnd.engine import repeats
 from clnd.opencl import counters
 
 SEED = int(os.environ.get("CLND_TEST_SEED", "20170831"))
@@ -33,6 +35,13 @@ def seeded():
     np.random.seed(SEED)  # noqa: NPY002 - code under test may use the global generator
     mx.random.seed(SEED)
     return SEED
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    """No call is known from another test, which may have had other constants."""
+    passes._known.clear()
+    repeats._known.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,8 @@ from clnd.opencl import Bound, Buffer, Call, Device, Kernel, Site, describe_site
 from .layout import Layout
 from .value import Value, state, user_site
 
-LAUNCHES = 4096  # that are kept, each of which takes up to 10 KiB
+KEPT = 1 << 26  # bytes that may be kept of calls
+_EACH = 10 << 10  # bytes that a driver takes for a kernel that is kept, at most
 _TRIED = 64  # buffers that one may share, the least of those that are large enough
 _tracing = threading.RLock()  # one call at a time is watched
 
@@ -220,6 +221,11 @@ class Again(NamedTuple):
 class Replay:
     """The launches of a watched call, bound to kernels of their own.
 
+    Attributes
+    ----------
+    nbytes : int
+        About how much memory they keep.
+
     Parameters
     ----------
     watch : Watch
@@ -253,6 +259,7 @@ class Replay:
             self.launches.append(again)
         for number, again in last.items():
             again.last.append(number)
+        self.nbytes = _EACH * len(self.launches) + sum({id(buffer): buffer.size for buffer in self._between.values()}.values())
 
     def run(self, buffers: dict[int, Buffer], words: Sequence[tuple[int, int]] = ()) -> None:
         """Launch all again, with these buffers by number, and these places in random streams."""
@@ -312,22 +319,27 @@ class Remembered(OrderedDict[Any, Any]):
     Parameters
     ----------
     most : int
-        Of how many calls. Those that were not met for longest go, also where more than `LAUNCHES` launches were kept.
+        Of how many calls. Those that were not met for longest go, also where more than `KEPT` bytes were kept.
     """
 
     def __init__(self, most: int) -> None:
         super().__init__()
-        self.most, self.launches = most, 0
+        self.most, self.nbytes = most, 0
 
     def remember(self, key: Any, found: Any) -> None:
         """Know of the call with this key what was found."""
-        if isinstance(found, Replay) and len(found.launches) > LAUNCHES // 16:
+        if isinstance(found, Replay) and found.nbytes > KEPT // 16:
             found = None
         self._drop(self.pop(key, None))
         self[key] = found
-        self.launches += len(found.launches) if isinstance(found, Replay) else 0
-        while len(self) > self.most or self.launches > LAUNCHES:
+        self.nbytes += found.nbytes if isinstance(found, Replay) else 0
+        while len(self) > self.most or self.nbytes > KEPT:
             self._drop(self.popitem(last=False)[1])
 
+    def clear(self) -> None:
+        """Know of no call."""
+        super().clear()
+        self.nbytes = 0
+
     def _drop(self, found: Any) -> None:
-        self.launches -= len(found.launches) if isinstance(found, Replay) else 0
+        self.nbytes -= found.nbytes if isinstance(found, Replay) else 0

@@ -143,14 +143,14 @@ def test_calls_are_forgotten_in_the_end(calls):
     assert len(repeats._known) == 4
 
 
-def test_no_more_launches_are_kept_than_a_bound(calls, monkeypatch):
-    monkeypatch.setattr(tracing, "LAUNCHES", 48)
+def test_no_more_is_kept_than_a_bound(calls, monkeypatch):
+    monkeypatch.setattr(tracing, "KEPT", 1 << 19)
     monkeypatch.setattr(repeats, "SIGHTS", 0)
     kept = []
-    for n in range(1, 60):
+    for n in range(1, 70):
         nd.softmax(array(2, n))
-        kept.append(sum(len(known.launches) for known in repeats._known.values() if known is not None))
-        assert kept[-1] == repeats._known.launches <= 48
-    assert max(kept) > 40
-    nd.sort(array(1 << 14))  # so many for one call are none that it would pay to keep
+        kept.append(sum(known.nbytes for known in repeats._known.values() if known is not None))
+        assert kept[-1] == repeats._known.nbytes <= 1 << 19
+    assert max(kept) > 1 << 18
+    nd.sort(array(1 << 14))  # so many launches for one call are none that it would pay to keep
     assert any(known is None for known in repeats._known.values())
