@@ -221,11 +221,6 @@ class Again(NamedTuple):
 class Replay:
     """The launches of a watched call, bound to kernels of their own.
 
-    Attributes
-    ----------
-    nbytes : int
-        About how much memory they keep.
-
     Parameters
     ----------
     watch : Watch
@@ -234,6 +229,11 @@ class Replay:
     largest : int, optional
         Bytes of the largest buffers between that are kept for good, one for several that are not used at one time: all if None. The
         others every run makes, and gives back after their last launch.
+
+    Attributes
+    ----------
+    nbytes : int
+        About how much memory they keep.
     """
 
     def __init__(self, watch: Watch, varying: Collection[int | None], largest: int | None = None) -> None:
