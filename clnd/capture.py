@@ -425,7 +425,7 @@ class Recording:
         for number in self._overwritten & buffers.keys():
             buffers[number].since = buffers[number].device.launched
         for left, seen in self._left:
-            buffers[left] = seen.again()
+            buffers[left] = seen.again()  # all before the first launch
         self._replay.run(buffers, words)
         made: list[NDArray] = []
         for source, context, found in self._targets:

@@ -16,8 +16,8 @@ from typing import Any
 from clnd import engine
 from clnd.engine import Record, Step, Value, state
 from clnd.engine.tracing import Found, Irregular, Remembered, Replay, Seen, Watch, frozen, watching
-from clnd.errors import MXNetError
 from clnd.opencl import Buffer, Device, Site
+from clnd.ops import registry
 
 from .ndarray import Leaf, NDArray
 
@@ -25,6 +25,7 @@ MOST = 256  # structures that are remembered
 SIGHTS = 2  # of a structure, before a pass is watched
 LONGEST = 2000  # records: for a longer graph the device has long to do
 LARGEST = 1 << 16  # bytes of a buffer that a pass keeps
+LARGE = 1 << 20  # bytes of a gradient whose memory is worth more than the time it takes to give it back
 
 _known = Remembered(MOST)
 _order = attrgetter("order")
@@ -205,47 +206,59 @@ class Pass(Replay):
     def __init__(self, watch: Watch, site: Site, placed: list[tuple[int, Found]], asked: list[int], gradients: list[Found]) -> None:
         self._site, self._placed, self._asked, self._gradients = site, placed, asked, gradients
         found = [place for _, place in placed] + gradients
-        self._left: dict[int, tuple[Seen, int | None]] = {}  # buffers that are made anew, and whose old gradient's may be taken
-        for place in found:
-            if place.buffer is not None and watch.buffers[place.buffer].made:
-                self._left.setdefault(place.buffer, (watch.buffers[place.buffer], None))
-        for i, place in enumerate(gradients):
-            if place.buffer in self._left and sum(other.buffer == place.buffer for other in found) == 1:
-                self._left[place.buffer] = (watch.buffers[place.buffer], i)
+        left = {place.buffer for place in found}
+        self._alone = [  # the leaves whose gradients have buffers of their own, and these
+            (i, place.buffer, watch.buffers[place.buffer])
+            for i, place in enumerate(gradients)
+            if place.buffer is not None and watch.buffers[place.buffer].made and sum(x.buffer == place.buffer for x in found) == 1
+        ]
         given = {number for number, seen in enumerate(watch.buffers) if not seen.made}
-        super().__init__(watch, given | self._left.keys(), LARGEST)
+        super().__init__(watch, given | left, given - left, LARGEST)
 
-    def of(self, structure: Structure) -> bool:
-        """Do it for a graph. False, and nothing is changed, if a driver or the memory does not allow it."""
+    def of(self, structure: Structure) -> None:
+        """Do it for a graph, which gives up its arrays on the way.
+
+        Raises
+        ------
+        MXNetError
+            Where a driver or the memory does not allow it. Then the gradients that were to be written anew are zeros.
+        """
         leaves, nodes = structure.leaves, structure.nodes
         if state.site != self._site:
             self.blame(self._site, state.site)
             self._site = state.site
         buffers = dict(enumerate(structure.arrays))
-        try:
-            for number, (seen, at) in self._left.items():
-                buffers[number] = (None if at is None else _reused(leaves[at], seen)) or seen.again()
-            self.run(buffers)
-        except MXNetError:
-            return False
-        for i, found in self._placed:
-            nodes[i].place(buffers[found.buffer], found.layout)  # type: ignore[index]
-        for leaf, found in zip(leaves, self._gradients, strict=True):
-            leaf.gradient.replace(found.value(buffers))
-        for i in self._asked:
-            nodes[i].record.asked = True  # type: ignore[union-attr]
-        stay = [nodes[i] for i, _ in self._placed]
+        structure.arrays.clear()
+        reused = {number: buffer for i, number, seen in self._alone if (buffer := _reused(leaves[i], seen)) is not None}
+        buffers.update(reused)
+        placed = [nodes[i] for i, _ in self._placed]
+        asked = [nodes[i].record for i in self._asked]
         records: list[Any] = sorted([value.record for value in nodes], key=_order, reverse=True)
         nodes.clear()
         for record in sorted(structure.tape, key=_order, reverse=True):
             free(record)
+        structure.tape.clear()
+        try:
+            self.run(buffers)
+        except BaseException:
+            for i, number, _ in self._alone:
+                if number in reused:
+                    gradient = leaves[i].gradient
+                    gradient.replace(registry["zeros_like"](gradient._own))
+            raise
+        for value, (_, found) in zip(placed, self._placed, strict=True):
+            value.place(buffers[found.buffer], found.layout)  # type: ignore[index]
+        for leaf, found in zip(leaves, self._gradients, strict=True):
+            leaf.gradient.replace(found.value(buffers))
+        for waiting in asked:
+            waiting.asked = True  # type: ignore[union-attr]
         engine.finish(records)
-        del stay
-        return True
 
 
 def _reused(leaf: Leaf, seen: Seen) -> Buffer | None:
-    """The buffer of a gradient that is about to be written anew, if nobody else has it."""
+    """The buffer of a gradient that is about to be written anew, if nobody else has it. A large one goes back to the pool until then."""
+    if seen.size > LARGE:
+        leaf.release()
     if leaf.req != "write" or not engine.held_alone(engine.Slot(leaf.gradient._own)):
         return None
     buffer = leaf.gradient._own.buffer
@@ -327,8 +340,7 @@ def _again(heads: Sequence[Value], head_grads: Sequence[NDArray | None]) -> _Met
         return _Met(None, None)
     if not isinstance(known, Pass):
         return _Met(structure, known)
-    if not known.of(structure):
-        return _Met(None, None)
+    known.of(structure)
     _known.move_to_end(structure.key)
     return None
 

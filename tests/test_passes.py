@@ -196,19 +196,45 @@ def test_a_gradient_that_somebody_has_stays_as_it_was(walks):
     assert len(walks) == passes.SIGHTS + 1
 
 
-def test_a_pass_that_cannot_be_done_again_is_walked(walks, monkeypatch):
-    """The driver refuses its launches: the walk makes its own."""
-    x = variable(4)
-    gradients(lambda x: nd.exp(x) * x, x, times=5)
-    walks.clear()
+def test_a_pass_that_fails_says_where_and_the_next_one_works(walks, monkeypatch):
+    x = variable(1 << 12)
+    function = lambda x: nd.exp(x / 4096) * x  # noqa: E731
+    (expected,) = gradients(function, x, times=5)
+    launch = Bound.launch
 
     def refuse(self):
         raise MXNetError("refused")
 
+    with autograd.record():
+        y = function(x)
     monkeypatch.setattr(Bound, "launch", refuse)
-    (got,) = gradients(lambda x: nd.exp(x) * x, x)
-    np.testing.assert_allclose(got, np.exp(x.asnumpy()) * (1 + x.asnumpy()), rtol=1e-6)
-    assert len(walks) == 1
+    with pytest.raises(MXNetError, match=r"called at .*test_passes.py:\d+: refused"):
+        y.backward()
+    monkeypatch.setattr(Bound, "launch", launch)
+    np.testing.assert_array_equal(x.grad.asnumpy(), 0 * expected)
+    np.testing.assert_allclose(y.asnumpy(), np.exp(x.asnumpy() / 4096) * x.asnumpy(), rtol=1e-6)
+    np.testing.assert_array_equal(gradients(function, x)[0], expected)
+    assert len(walks) == passes.SIGHTS + 1
+
+
+def test_memory_goes_back_while_a_pass_is_done_again(walks):
+    """No more is needed than in a walk, which lets go of each record's arrays as it comes by."""
+    device, size = mx.cpu().device, 1 << 18
+    x, most = variable(size, begin=0), []
+    for _ in range(6):
+        with autograd.record():
+            y = x
+            for _ in range(12):
+                y = nd.tanh(y)
+                y.wait_to_read()
+        nd.waitall()
+        device.memory.drop_free()
+        device.memory.peak = 0
+        y.backward()
+        nd.waitall()
+        most.append(device.memory.peak)
+    assert len(walks) == passes.SIGHTS + 1
+    assert max(most[3:]) <= max(most[:2])
 
 
 def test_launches_are_blamed_on_the_line_that_asks_for_them(walks):

@@ -118,7 +118,7 @@ def sizes() -> None:
         "opencl": ["clnd/opencl"],
         "engine": ["clnd/engine"],
         "ops": ["clnd/ops"],
-        "arrays, tape, random, context": ["clnd/ndarray.py", "clnd/indexing.py", "clnd/autograd.py", "clnd/random.py", "clnd/context.py"],
+        "arrays, tape, random, context": [f"clnd/{name}.py" for name in ("ndarray", "indexing", "autograd", "passes", "random", "context")],
         "nd": ["clnd/nd"],
         "command": ["clnd/cli"],
         "examples": ["clnd/examples"],

@@ -36,10 +36,8 @@ class Repeat(Replay):
     """
 
     def __init__(self, watch: Watch, given: int, result: Found) -> None:
-        number = result.buffer
+        super().__init__(watch, {*range(given), result.buffer}, largest=0)
         self._result = result
-        self._left = None if number is None or number < given else (number, watch.buffers[number])
-        super().__init__(watch, {*range(given), number}, largest=0)
         self.disown()
 
     def of(self, arrays: Sequence[Buffer]) -> Value | None:
@@ -47,9 +45,6 @@ class Repeat(Replay):
         buffers = dict(enumerate(arrays))
         try:
             with plan.lock:
-                if self._left is not None:
-                    number, seen = self._left
-                    buffers[number] = seen.again()
                 self.run(buffers)
         except MXNetError:
             return None

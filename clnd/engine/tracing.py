@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clnd.errors import MXNetError
 from clnd.opencl import Bound, Buffer, Call, Device, Kernel, Site, describe_site, running
 
 from .layout import Layout
-from .value import Value, state, user_site
+from .value import Value, add_blame, state, user_site
 
 KEPT = 1 << 26  # bytes that may be kept of calls
 _EACH = 10 << 10  # bytes that a driver takes for a kernel that is kept, at most
@@ -225,10 +226,12 @@ class Replay:
     ----------
     watch : Watch
     varying : set of int
-        The buffers that every run is given. The others are between.
+        The buffers that every run is given, or makes and leaves. The others are between.
+    passing : set of int
+        Those of the buffers given that a run lets go of after their last launch.
     largest : int, optional
         Bytes of the largest buffers between that are kept for good, one for several that are not used at one time: all if None. The
-        others every run makes, and gives back after their last launch.
+        others every run makes, and lets go of.
 
     Attributes
     ----------
@@ -236,9 +239,9 @@ class Replay:
         About how much memory they keep.
     """
 
-    def __init__(self, watch: Watch, varying: Collection[int | None], largest: int | None = None) -> None:
-        passing = {i for i, seen in enumerate(watch.buffers) if largest is not None and seen.size > largest and i not in varying}
-        self._between = _shared(watch, passing.union(varying))
+    def __init__(self, watch: Watch, varying: Collection[int | None], passing: Collection[int] = (), largest: int | None = None) -> None:
+        made = {i for i, seen in enumerate(watch.buffers) if largest is not None and seen.size > largest and i not in varying}
+        self._between = _shared(watch, made.union(varying))
         self.launches: list[Again] = []
         last: dict[int, Again] = {}
         for kernel, global_size, local_size, arguments, call, operations in watch.launches:
@@ -247,30 +250,43 @@ class Replay:
             again = Again(bound, [], [], [], [])
             for position, x in enumerate(arguments):
                 if type(x) is Number and x not in self._between:
-                    again.buffers.append((position, int(x)))
-                    if x in passing:
-                        if x not in last:
-                            again.made.append((int(x), watch.buffers[x]))
-                        last[int(x)] = again
+                    number = int(x)
+                    again.buffers.append((position, number))
+                    if watch.buffers[number].made and number not in last:
+                        again.made.append((number, watch.buffers[number]))
+                    last[number] = again
                 elif type(x) is Place:
                     again.places.append((position, x.draw, x.word))
                 else:
                     bound.set(position, self._between[x] if type(x) is Number else x)
             self.launches.append(again)
         for number, again in last.items():
-            again.last.append(number)
+            if number in made or number in passing:
+                again.last.append(number)
         self.nbytes = _EACH * len(self.launches) + sum({id(buffer): buffer.size for buffer in self._between.values()}.values())
 
     def run(self, buffers: dict[int, Buffer], words: Sequence[tuple[int, int]] = ()) -> None:
-        """Launch all again, with these buffers by number, and these places in random streams."""
+        """Launch all again, with these buffers by number, and these places in random streams. What is made is put among the buffers.
+
+        Raises
+        ------
+        MXNetError
+            Where a driver or the memory does not allow it; it names the call that did it the first time.
+        """
         for bound, given, places, made, last in self.launches:
-            for number, seen in made:
-                buffers[number] = seen.again()
-            for position, number in given:
-                bound.give(position, buffers[number])
-            for position, draw, word in places:
-                bound.set(position, words[draw][word])
-            bound.launch()
+            try:
+                for number, seen in made:
+                    if number not in buffers:
+                        buffers[number] = seen.again()
+                for position, number in given:
+                    bound.give(position, buffers[number])
+                for position, draw, word in places:
+                    bound.set(position, words[draw][word])
+                bound.launch()
+            except MXNetError as error:
+                if bound.call is not None:
+                    add_blame(error, bound.call.name, describe_site(bound.call.site))
+                raise
             for number in last:
                 del buffers[number]
 

@@ -262,7 +262,7 @@ class Bound:
             try:
                 event = self._enqueue(kernel.queue, self._cl, self._global_size, self._local_size)
             except self._error as error:
-                raise MXNetError(f"{device}: launching kernel {kernel.name} over {self._global_size} again: {error}") from error
+                event = self._again(error)
             counters.launches += 1
             device.launched += 1
             device.recent.append((event, self, self.call or running.call))
@@ -270,6 +270,17 @@ class Bound:
                 self._tell(event)
             if not device.launched % _MARKER_EVERY:
                 device.throttle()
+
+    def _again(self, error: Any) -> Any:
+        """Launch once more if memory was short, which some drivers allocate at the first use."""
+        kernel = self._kernel
+        if is_shortage(error):
+            kernel.device.memory.make_room()
+            try:
+                return self._enqueue(kernel.queue, self._cl, self._global_size, self._local_size)
+            except self._error as again:
+                error = again
+        raise MXNetError(f"{kernel.device}: launching kernel {kernel.name} over {self._global_size} again: {error}") from error
 
     def _tell(self, event: cl.Event) -> None:
         outer, running.call = running.call, self.call
