@@ -15,7 +15,7 @@ from typing import Any
 
 from clnd import engine
 from clnd.engine import Record, Step, Value, state
-from clnd.engine.tracing import Found, Irregular, Remembered, Replay, Seen, Watch, frozen, watching
+from clnd.engine.tracing import Found, Irregular, Place, Remembered, Replay, Seen, Watch, frozen, watching
 from clnd.opencl import Buffer, Device, Site
 from clnd.ops import registry
 
@@ -46,6 +46,8 @@ class Structure:
         The records that gradients flow through, from the heads on.
     leaves : list of Leaf
         Those that want a gradient.
+    drawn : list of Record
+        Those that say where in a stream of random numbers they began, which is no part of the key.
 
     Raises
     ------
@@ -53,13 +55,14 @@ class Structure:
         Where a graph cannot be described so.
     """
 
-    __slots__ = ("arrays", "key", "leaves", "nodes", "tape")
+    __slots__ = ("arrays", "drawn", "key", "leaves", "nodes", "tape")
 
     def __init__(self, heads: Sequence[Value], head_grads: Sequence[Value | None]) -> None:
         self.arrays: list[Buffer] = []
         self.nodes: list[Value] = []
         self.tape: list[Record] = []
         self.leaves: list[Leaf] = []
+        self.drawn: list[Record] = []
         key, uses = self._described(heads, head_grads)
         self.key = (*key, *engine.held(self.nodes, uses))
 
@@ -165,8 +168,12 @@ class Structure:
                         see(x, flows)
                     else:
                         key.extend((type(x), frozen(x)))
+                if op.words:
+                    self.drawn.append(record)
                 for name, x in record.attrs.items():
-                    if type(x) is Value:
+                    if name in op.words:
+                        push(name)
+                    elif type(x) is Value:
                         push(name)
                         see_aside(x)
                     else:
@@ -228,6 +235,7 @@ class Pass(Replay):
             self.blame(self._site, state.site)
             self._site = state.site
         buffers = dict(enumerate(structure.arrays))
+        words = [_words(record) for record in structure.drawn]
         structure.arrays.clear()
         reused = {number: buffer for i, number, seen in self._alone if (buffer := _reused(leaves[i], seen)) is not None}
         buffers.update(reused)
@@ -239,7 +247,7 @@ class Pass(Replay):
             free(record)
         structure.tape.clear()
         try:
-            self.run(buffers)
+            self.run(buffers, words)
         except BaseException:
             for i, number, _ in self._alone:
                 if number in reused:
@@ -253,6 +261,11 @@ class Pass(Replay):
         for waiting in asked:
             waiting.asked = True  # type: ignore[union-attr]
         engine.finish(records)
+
+
+def _words(record: Record) -> list[int]:
+    """Where in a stream of random numbers a record began."""
+    return [record.attrs[word] for word in record.op.words]
 
 
 def _reused(leaf: Leaf, seen: Seen) -> Buffer | None:
@@ -309,6 +322,8 @@ class _Met:
             self._given = range(len(structure.arrays))
             for buffer in structure.arrays:
                 self.watch.number(buffer)
+            for draw, record in enumerate(structure.drawn):
+                record.attrs.update(zip(record.op.words, Place.of(_words(record), draw), strict=True))
 
     def remember(self) -> None:
         """Remember that it was met, and what was done."""

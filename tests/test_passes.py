@@ -139,13 +139,19 @@ def test_heads_with_gradients_of_their_own(walks):
     assert len(walks) == passes.SIGHTS + 1
 
 
-def test_training_and_predicting_are_told_apart(walks):
-    x = variable(1000)
-    for train in (True,) * 5 + (False,) * 5:
+@pytest.mark.parametrize("axes", [(), (0,)])
+def test_random_numbers_go_on_and_are_those_of_the_forward_pass(axes, walks):
+    """Two places in the stream at each step, in training; none in prediction."""
+    x, dropped = variable(50, 40), []
+    for train in (True,) * 7 + (False,) * 5 + (True,):
         with autograd.record(train_mode=train):
-            y = nd.Dropout(x, p=0.5)
-        y.backward(train_mode=train)
-        np.testing.assert_allclose(x.grad.asnumpy() * x.asnumpy(), y.asnumpy(), rtol=1e-6)
+            y = nd.Dropout(x, p=0.5, axes=axes)
+            z = nd.Dropout(y * x, p=0.25)
+        z.backward(train_mode=train)
+        np.testing.assert_allclose(x.grad.asnumpy() * x.asnumpy(), 2 * z.asnumpy(), rtol=1e-6)
+        dropped.append((z.asnumpy() == 0).tobytes())
+    assert len(set(dropped)) == 7 + 1 + 1
+    assert len(walks) == 2 * (passes.SIGHTS + 1)
 
 
 class Doubled(autograd.Function):

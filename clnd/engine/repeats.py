@@ -13,7 +13,7 @@ from clnd.errors import MXNetError
 from clnd.opencl import Buffer, Device
 
 from . import plan
-from .tracing import Found, Irregular, Remembered, Replay, Watch, frozen, watching
+from .tracing import Found, Irregular, Place, Remembered, Replay, Watch, frozen, watching
 from .value import Value, state
 
 MOST = 1024  # calls that are remembered
@@ -40,12 +40,12 @@ class Repeat(Replay):
         self._result = result
         self.disown()
 
-    def of(self, arrays: Sequence[Buffer]) -> Value | None:
-        """Do it for these arrays; None if a driver or the memory does not allow it."""
+    def of(self, arrays: Sequence[Buffer], words: Sequence[int]) -> Value | None:
+        """Do it for these arrays, at these places of random streams; None if a driver or the memory does not allow it."""
         buffers = dict(enumerate(arrays))
         try:
             with plan.lock:
-                self.run(buffers)
+                self.run(buffers, (words,))
         except MXNetError:
             return None
         return self._result.value(buffers)
@@ -55,17 +55,15 @@ def again(op: Any, inputs: Sequence[Any], attrs: dict[str, Any], compute: Callab
     """Do again what the call of an operator like this one did; else `compute`, and see what it does if that may come again."""
     if state.eager or state.tracer is not None or Device.listeners:
         return compute()
-    if op.gathers:
-        plan.evaluate(*[x for x in inputs if type(x) is Value])
     try:
         key, arrays = _described(op, inputs, attrs)
     except Irregular:
         return compute()
-    known = _known.get(key, 0)
+    known, words = _known.get(key, 0), [attrs[word] for word in op.words]
     if known is None:
         return compute()
     if isinstance(known, Repeat):
-        result = known.of(arrays)
+        result = known.of(arrays, words)
         if result is None:
             return compute()
         _known.move_to_end(key)
@@ -77,8 +75,10 @@ def again(op: Any, inputs: Sequence[Any], attrs: dict[str, Any], compute: Callab
         watch = Watch()
         for buffer in arrays:
             watch.number(buffer)
+        attrs.update(zip(op.words, Place.of(words, 0), strict=True))
         with watching(watch):
             result = compute()
+        attrs.update(zip(op.words, words, strict=True))
         _known.remember(key, _made(watch, len(arrays), result))
     return result
 
@@ -91,6 +91,8 @@ def _described(op: Any, inputs: Sequence[Any], attrs: dict[str, Any]) -> tuple[A
         if type(x) is not Value:
             key.append((type(x), frozen(x)))
             continue
+        if x.strides is None and op.gathers:
+            plan.evaluate(x)
         buffer = x.buffer
         if x.strides is None or buffer is None:
             raise Irregular
@@ -101,7 +103,8 @@ def _described(op: Any, inputs: Sequence[Any], attrs: dict[str, Any]) -> tuple[A
             arrays.append(buffer)
         key.append((x.shape, x.strides, x.offset, x.dtype.num, number, x.device))
     for name, value in attrs.items():
-        key.append((name, frozen(value)))
+        if name not in op.words:
+            key.append((name, frozen(value)))
     return tuple(key), arrays
 
 

@@ -30,6 +30,14 @@ class Place(int):
     draw: int
     word: int
 
+    @classmethod
+    def of(cls, words: Sequence[int], draw: int) -> tuple[Place, ...]:
+        """The words of a draw, as places that know which it was."""
+        places = tuple(cls(word) for word in words)
+        for number, place in enumerate(places):
+            place.draw, place.word = draw, number
+        return places
+
 
 class Number(int):
     """The number of a buffer, among a kernel's arguments."""
@@ -138,11 +146,9 @@ class Watch:
         """Random bits are taken from a generator. Gives `words` back as numbers that are known again among a launch's arguments."""
         if type(words[1]) is Place:
             return words  # taken before, and given on
-        places = Place(words[0]), Place(words[1])
-        for word, place in enumerate(places):
-            place.draw, place.word = len(self.draws), word
+        seed, offset = Place.of(words, len(self.draws))
         self.draws.append((generator, blocks))
-        return places
+        return seed, offset
 
     def refuse(self, reason: str) -> None:
         """The call cannot be done again."""
@@ -265,7 +271,7 @@ class Replay:
                 again.last.append(number)
         self.nbytes = _EACH * len(self.launches) + sum({id(buffer): buffer.size for buffer in self._between.values()}.values())
 
-    def run(self, buffers: dict[int, Buffer], words: Sequence[tuple[int, int]] = ()) -> None:
+    def run(self, buffers: dict[int, Buffer], words: Sequence[Sequence[int]] = ()) -> None:
         """Launch all again, with these buffers by number, and these places in random streams. What is made is put among the buffers.
 
         Raises

@@ -73,6 +73,7 @@ class Operation(Protocol):
     name: str
     dear: bool
     repeatable: bool
+    words: tuple[str, ...]
 
     def saves(self, record: Record) -> tuple[frozenset[int], bool]:
         """Which inputs the gradient rule reads (positions), and whether it reads the output."""

@@ -57,9 +57,12 @@ class Operator:
         Is computing it dearer than storing its result?
     repeatable : bool
         Do its rules do the same for every record that says the same?
+    words : tuple of str
+        See `Launched`.
     """
 
     repeatable = True
+    words: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -582,11 +585,13 @@ class Launched(Operator):
     ----------
     gathers : bool
         Does it have arrays that wait computed before it does anything else?
+    words : sequence of str
+        Attributes that say where in a stream of random numbers it begins, which only its launches depend on.
     """
 
-    def __init__(self, function: Callable[..., Any], *, gathers: bool = False, **options: Any) -> None:
+    def __init__(self, function: Callable[..., Any], *, gathers: bool = False, words: Sequence[str] = (), **options: Any) -> None:
         super().__init__(function, **options)
-        self.gathers = gathers
+        self.gathers, self.words = gathers, tuple(words)
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Value:
         """Launch; returns without waiting for the device."""

@@ -224,7 +224,10 @@ def leaky_relu(
     return _below_zero(data, data * slope)
 
 
-@launched(grad=lambda dz, p, axes, seed, offset: registry["dropout"](dz, p=p, axes=axes, seed=seed, offset=offset))
+@launched(
+    grad=lambda dz, p, axes, seed, offset: registry["dropout"](dz, p=p, axes=axes, seed=seed, offset=offset),
+    words=("seed", "offset"),
+)
 def dropout(data: Value, *, p: float, axes: Any, seed: int, offset: int) -> Value:
     """Zeros with probability `p`, and the other elements divided by 1 - p: which is told by a place in a stream of random numbers.
 

@@ -29,6 +29,7 @@ class Part:
     """The operator of a part: takes one out of several."""
 
     name, dear, repeatable = "part", True, True
+    words: tuple[str, ...] = ()
 
     def saves(self, record: Record) -> tuple[frozenset[int], bool]:
         """Nothing: a part is a part whatever the values are."""
