@@ -102,28 +102,33 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
 def unwrap(name: str, given: Sequence[Any]) -> tuple[list[Any], Context]:
     """The values behind arrays (numbers stay numbers, NumPy arrays are copied to the device), and the context that they share."""
     context: Context | None = None
+    values: list[Any] = []
+    others = False
     for x in given:
         if type(x) is NDArray:
             if context is None:
                 context = x._context
             elif x._context is not context and x._context != context:
                 raise MXNetError(f"{name}: operands are on different contexts, {context} and {x._context}; move one with as_in_context()")
+            values.append(x.value)
+        else:
+            others = True
+            values.append(x)
     if context is None:
         found = ", ".join(type(x).__name__ for x in given) or "nothing"
         raise DTypeError(f"{name} takes NDArrays, but was given {found}; make one with nd.array()")
-    values: list[Any] = []
-    for x in given:
-        if type(x) is NDArray:
-            values.append(x.value)
-        elif isinstance(x, NUMBERS):
-            values.append(x)
-        elif isinstance(x, (np.ndarray, list, tuple)):
-            values.append(from_host(name, x, context))
-        elif x is None:
-            continue
-        else:
-            raise DTypeError(f"{name}: an operand is a {type(x).__name__}; it takes NDArrays, NumPy arrays and numbers")
+    if others:
+        values = [x if type(x) is Value else _operand(name, x, context) for x in values if x is not None]
     return values, context
+
+
+def _operand(name: str, x: Any, context: Context) -> Any:
+    """An operand that is no NDArray: a number as it is, a NumPy array or list as a value."""
+    if isinstance(x, NUMBERS):
+        return x
+    if isinstance(x, (np.ndarray, list, tuple)):
+        return from_host(name, x, context)
+    raise DTypeError(f"{name}: an operand is a {type(x).__name__}; it takes NDArrays, NumPy arrays and numbers")
 
 
 def from_host(name: str, array: Any, context: Context) -> Value:

@@ -335,7 +335,7 @@ def FullyConnected(
             f"FullyConnected: the weight has shape {weight.shape}, but should have ({num_hidden or 'num_hidden'}, {data.shape[-1]}) "
             f"for data of shape {data.shape}"
         )
-    product: Value = registry["dot"](data, weight, transpose_b=True)
+    product: Value = registry["matmul" if data.ndim == 2 else "dot"](data, weight, transpose_b=True)
     if no_bias or bias is None:
         return product
     if bias.shape != (weight.shape[0],):
