@@ -106,7 +106,7 @@ class Captured:
             return self._plainly(known, args, kwargs)
         if known is not None:
             with engine.lock:
-                ready = known.buffers(given.arrays)
+                ready = None if known.busy else known.buffers(given.arrays)
                 if ready is not None:
                     result = known.replay(*ready)
                     given.write_through()
@@ -379,6 +379,11 @@ class Recording:
         self._replaced = [i for i, source in enumerate(sources) if i in written and source.found.buffer not in self._used]
         self._entries = [self._entry(source) for source in sources]
         self._replay = Replay(tracer, given | {number for number, _ in self._left})
+
+    @property
+    def busy(self) -> bool:
+        """Is it running?"""
+        return self._replay.busy
 
     def _entry(self, source: Source) -> Entry:
         found = source.found

@@ -153,11 +153,11 @@ class _Last:
 def _launched(device: Device, work: Callable[[], object]) -> Any:
     """The last launch of a work: kernel, sizes and arguments."""
     last = _Last()
-    Device.listeners = (*Device.listeners, last)
+    Device.listen(last)
     try:
         work()
     finally:
-        Device.listeners = tuple(listener for listener in Device.listeners if listener is not last)
+        Device.dismiss(last)
     return last.launch
 
 

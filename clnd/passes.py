@@ -16,8 +16,8 @@ from typing import Any
 from clnd import engine
 from clnd.engine import Record, Step, Value, state
 from clnd.engine.tracing import Found, Irregular, Place, Remembered, Replay, Seen, Watch, frozen, watching
-from clnd.opencl import Buffer, Device, Site
-from clnd.ops import registry
+from clnd.errors import MXNetError
+from clnd.opencl import Buffer, Call, Device, Site, never
 
 from .ndarray import Leaf, NDArray
 
@@ -208,9 +208,19 @@ class Pass(Replay):
         Which nodes somebody asks for that still wait.
     gradients : list of Found
         Where those of the leaves lie.
+    sites : list of Site
+        Where the nodes come from.
     """
 
-    def __init__(self, watch: Watch, site: Site, placed: list[tuple[int, Found]], asked: list[int], gradients: list[Found]) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        site: Site,
+        placed: list[tuple[int, Found]],
+        asked: list[int],
+        gradients: list[Found],
+        sites: list[Site],
+    ) -> None:
         self._site, self._placed, self._asked, self._gradients = site, placed, asked, gradients
         found = [place for _, place in placed] + gradients
         left = {place.buffer for place in found}
@@ -221,6 +231,9 @@ class Pass(Replay):
         ]
         given = {number for number, seen in enumerate(watch.buffers) if not seen.made}
         super().__init__(watch, given | left, given - left, LARGEST)
+        # The launches that are blamed on the lines of nodes, and on which.
+        origins = {place: i for i, place in enumerate(sites)}
+        self._from = [(x.bound, origins[x.bound.call.site]) for x in self.launches if x.bound.call and x.bound.call.site in origins]
 
     def of(self, structure: Structure) -> None:
         """Do it for a graph, which gives up its arrays on the way.
@@ -228,17 +241,27 @@ class Pass(Replay):
         Raises
         ------
         MXNetError
-            Where a driver or the memory does not allow it. Then the gradients that were to be written anew are zeros.
+            Where a driver or the memory does not allow it. Reading the gradients that were to be written anew raises it again.
         """
         leaves, nodes = structure.leaves, structure.nodes
         if state.site != self._site:
             self.blame(self._site, state.site)
             self._site = state.site
+        for bound, i in self._from:
+            call, site = bound.call, nodes[i].record.site  # type: ignore[union-attr]
+            if call is not None and call.site != site:
+                bound.call = Call(call.name, site, call.order)
         buffers = dict(enumerate(structure.arrays))
         words = [_words(record) for record in structure.drawn]
         structure.arrays.clear()
-        reused = {number: buffer for i, number, seen in self._alone if (buffer := _reused(leaves[i], seen)) is not None}
-        buffers.update(reused)
+        for i, number, seen in self._alone:
+            buffer = _reused(leaves[i], seen)
+            if buffer is not None:
+                buffers[number] = buffer
+        for leaf, found in zip(leaves, self._gradients, strict=True):
+            if found.buffer not in buffers:
+                leaf.release()
+        buffer = None
         placed = [nodes[i] for i, _ in self._placed]
         asked = [nodes[i].record for i in self._asked]
         records: list[Any] = sorted([value.record for value in nodes], key=_order, reverse=True)
@@ -248,11 +271,11 @@ class Pass(Replay):
         structure.tape.clear()
         try:
             self.run(buffers, words)
-        except BaseException:
-            for i, number, _ in self._alone:
-                if number in reused:
-                    gradient = leaves[i].gradient
-                    gradient.replace(registry["zeros_like"](gradient._own))
+        except BaseException as error:
+            why = f"the backward pass that was to compute them failed: {error or type(error).__name__}"
+            for leaf, found in zip(leaves, self._gradients, strict=True):
+                if leaf.req == "write" and found.buffer is not None:
+                    leaf.gradient.replace(found.value({found.buffer: never(found.device, why)}))
             raise
         for value, (_, found) in zip(placed, self._placed, strict=True):
             value.place(buffers[found.buffer], found.layout)  # type: ignore[index]
@@ -269,16 +292,12 @@ def _words(record: Record) -> list[int]:
 
 
 def _reused(leaf: Leaf, seen: Seen) -> Buffer | None:
-    """The buffer of a gradient that is about to be written anew, if nobody else has it. A large one goes back to the pool until then."""
-    if seen.size > LARGE:
-        leaf.release()
-    if leaf.req != "write" or not engine.held_alone(engine.Slot(leaf.gradient._own)):
+    """The buffer of a gradient that is about to be written anew, if nobody else has it, and it is not worth giving back until then."""
+    if leaf.req != "write" or seen.size > LARGE or not engine.held_alone(engine.Slot(leaf.gradient._own)):
         return None
     buffer = leaf.gradient._own.buffer
-    if buffer is None or buffer.size != seen.size or buffer.device is not seen.device or type(buffer) is not Buffer:
-        return None
-    buffer.since, buffer.maker = buffer.device.launched, seen.maker
-    return buffer
+    alike = buffer is not None and buffer.size == seen.size and buffer.device is seen.device and type(buffer) is Buffer
+    return buffer if alike else None
 
 
 def free(record: Record) -> None:
@@ -319,6 +338,7 @@ class _Met:
         if times == SIGHTS:
             self.watch, self._leaves = Watch(), structure.leaves
             self._nodes = [weakref.ref(node) for node in structure.nodes]
+            self._sites = [node.record.site for node in structure.nodes]  # type: ignore[union-attr]
             self._given = range(len(structure.arrays))
             for buffer in structure.arrays:
                 self.watch.number(buffer)
@@ -332,6 +352,8 @@ class _Met:
         _known.remember(self._key, self._times + 1 if self.watch is None else self._made(self.watch))
 
     def _made(self, watch: Watch) -> Pass | None:
+        if any(leaf.gradient._own.strides is None for leaf in self._leaves):
+            return None
         gradients = [watch.found(leaf.gradient._own) for leaf in self._leaves]
         placed, asked = [], []
         for i, reference in enumerate(self._nodes):
@@ -343,31 +365,37 @@ class _Met:
         left = {found.buffer for _, found in placed} | {found.buffer for found in gradients}
         if not watch.repeatable(self._given, left):
             return None
-        return Pass(watch, state.site, placed, asked, gradients)
+        try:
+            return Pass(watch, state.site, placed, asked, gradients, self._sites)
+        except MXNetError:
+            return None  # there is no room to keep it
 
 
 def _again(heads: Sequence[Value], head_grads: Sequence[NDArray | None]) -> _Met | None:
     """Do the pass again, if it is known: then None."""
     try:
         structure = Structure(heads, _values(heads, head_grads))
-        known = _known.get(structure.key, 0)
+        known = _known.met(structure.key)
     except (Irregular, TypeError):
         return _Met(None, None)
     if not isinstance(known, Pass):
         return _Met(structure, known)
+    if known.busy:
+        return _Met(None, None)
     known.of(structure)
-    _known.move_to_end(structure.key)
     return None
 
 
 def _values(heads: Sequence[Value], head_grads: Sequence[NDArray | None]) -> list[Value | None]:
+    """What the head gradients are, as far as they are constants that lie alike: a pass does not go behind them."""
     values: list[Value | None] = []
     for head, given in zip(heads, head_grads, strict=False):
         if given is None:
             values.append(None)
             continue
         value = given._own
-        if given._base is not None or value.shape != head.shape or value.dtype != head.dtype or value.device is not head.device:
+        alike = value.shape == head.shape and value.dtype == head.dtype and value.device is head.device
+        if not alike or value.traced or given._base is not None:
             raise Irregular
         values.append(value)
     return values

@@ -185,13 +185,13 @@ class Profile:
         Device.timed = True
         for device in open_devices():
             device.renew_queue()
-        Device.listeners = (*Device.listeners, self)
+        Device.listen(self)
         self._began = time.perf_counter_ns()
         self._cursors[threading.get_ident()] = self._began
         self._threads[threading.get_ident()] = threading.current_thread().name
 
     def _stop(self) -> None:
-        Device.listeners = tuple(listener for listener in Device.listeners if listener is not self)
+        Device.dismiss(self)
         self._ended = time.perf_counter_ns()
         self.wall_time += (self._ended - self._began) * 1e-9
         Device.timed = any(isinstance(listener, Profile) for listener in Device.listeners)

@@ -8,7 +8,7 @@ import pytest
 import clnd as mx
 from clnd import MXNetError, autograd, engine, nd, passes, profiler
 from clnd.engine import tracing
-from clnd.opencl import Device, describe_site
+from clnd.opencl import Device, describe_site, memory
 from clnd.opencl.kernel import Bound
 
 
@@ -221,10 +221,53 @@ def test_a_pass_that_fails_says_where_and_the_next_one_works(walks, monkeypatch)
     with pytest.raises(MXNetError, match=r"called at .*test_passes.py:\d+: refused"):
         y.backward()
     monkeypatch.setattr(Bound, "launch", launch)
-    np.testing.assert_array_equal(x.grad.asnumpy(), 0 * expected)
+    with pytest.raises(MXNetError, match=r"are lost: the backward pass that was to compute them failed: .*: refused"):
+        x.grad.asnumpy()
     np.testing.assert_allclose(y.asnumpy(), np.exp(x.asnumpy() / 4096) * x.asnumpy(), rtol=1e-6)
     np.testing.assert_array_equal(gradients(function, x)[0], expected)
     assert len(walks) == passes.SIGHTS + 1
+
+
+def test_a_head_gradient_may_have_been_recorded(walks):
+    """It keeps its own graph, which nobody has gone through."""
+    x, w = variable(3), variable(3)
+    for _ in range(6):
+        with autograd.record():
+            y, z = x * x, nd.exp(w)
+        y.backward(z)
+        np.testing.assert_array_equal(x.grad.asnumpy(), (2 * x * z).asnumpy())
+        z.backward()
+        np.testing.assert_array_equal(w.grad.asnumpy(), z.asnumpy())
+
+
+def test_lost_elements_raise_whatever_is_done_again(walks):
+    x, w = variable(5), array(5)
+    gradients(lambda x: x * w, x, times=5)
+    with autograd.record():
+        y = x * w
+    lost = w.value.buffer
+    memory.lose(mx.cpu().device, "gone", lambda buffer: buffer is lost)
+    with pytest.raises(MXNetError, match="are lost: gone"):
+        y.backward()
+
+
+def test_a_finalizer_may_go_through_a_graph_of_the_same_structure(walks, monkeypatch):
+    """In the middle of a pass: then it is walked."""
+    x, inner = variable(4), variable(4, begin=9.0)
+    function = lambda x: nd.exp(x / 8) * x  # noqa: E731
+    (expected,) = gradients(function, x, times=5)
+    (wanted,) = gradients(function, inner)
+    give, found = Bound.give, []
+
+    def interrupted(self, position, buffer):
+        give(self, position, buffer)
+        if not found:
+            found.append(None)
+            found.append(gradients(function, inner)[0])
+
+    monkeypatch.setattr(Bound, "give", interrupted)
+    np.testing.assert_array_equal(gradients(function, x)[0], expected)
+    np.testing.assert_array_equal(found[1], wanted)
 
 
 def test_memory_goes_back_while_a_pass_is_done_again(walks):
@@ -266,6 +309,25 @@ def test_launches_are_blamed_on_the_line_that_asks_for_them(walks):
         _, launch, call = device.recent[-1]
         assert type(launch) is Bound
         assert describe_site(call.site).endswith(f"test_passes.py:{ask.__code__.co_firstlineno}")
+
+
+def test_work_that_waited_is_blamed_on_its_own_line(walks):
+    device = mx.cpu().device
+
+    def first(x):
+        return x + 1
+
+    def second(x):
+        return x + 1
+
+    for function in (first,) * 5 + (second,):
+        x = variable(4)
+        with autograd.record():
+            y = function(x)
+        y.backward()
+        lines = {describe_site(call.site).rpartition(":")[2] for _, _, call in list(device.recent)[-2:]}
+        assert str(function.__code__.co_firstlineno + 1) in lines
+    assert len(walks) == passes.SIGHTS + 1
 
 
 def test_whoever_watches_sees_rules_and_records(walks):

@@ -45,6 +45,8 @@ class Repeat(Replay):
         buffers = dict(enumerate(arrays))
         try:
             with plan.lock:
+                if self.busy:
+                    return None
                 self.run(buffers, (words,))
         except MXNetError:
             return None
@@ -59,19 +61,17 @@ def again(op: Any, inputs: Sequence[Any], attrs: dict[str, Any], compute: Callab
         key, arrays = _described(op, inputs, attrs)
     except Irregular:
         return compute()
-    known, words = _known.get(key, 0), [attrs[word] for word in op.words]
+    known, words = _known.met(key), [attrs[word] for word in op.words]
     if known is None:
         return compute()
     if isinstance(known, Repeat):
         result = known.of(arrays, words)
-        if result is None:
-            return compute()
-        _known.move_to_end(key)
-        return result
+        return compute() if result is None else result
     if known < SIGHTS:
         result = compute()
         _known.remember(key, known + 1)
     else:
+        plan.launch_due()  # which is not of this call
         watch = Watch()
         for buffer in arrays:
             watch.number(buffer)
@@ -110,4 +110,9 @@ def _described(op: Any, inputs: Sequence[Any], attrs: dict[str, Any]) -> tuple[A
 
 def _made(watch: Watch, given: int, result: Value) -> Repeat | None:
     found = watch.found(result)
-    return Repeat(watch, given, found) if watch.repeatable(range(given), {found.buffer}) else None
+    if not watch.repeatable(range(given), {found.buffer}):
+        return None
+    try:
+        return Repeat(watch, given, found)
+    except MXNetError:
+        return None  # there is no room to keep it

@@ -6,8 +6,7 @@ import threading
 import weakref
 from bisect import bisect
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +14,14 @@ import numpy as np
 from clnd.errors import MXNetError
 from clnd.opencl import Bound, Buffer, Call, Device, Kernel, Site, describe_site, running
 
+from . import plan
 from .layout import Layout
 from .value import Value, add_blame, state, user_site
 
 KEPT = 1 << 26  # bytes that may be kept of calls
 _EACH = 10 << 10  # bytes that a driver takes for a kernel that is kept, at most
+_PART = 100  # bytes that a part of a key takes, about
 _TRIED = 64  # buffers that one may share, the least of those that are large enough
-_tracing = threading.RLock()  # one call at a time is watched
 
 
 class Place(int):
@@ -55,8 +55,7 @@ class Seen(NamedTuple):
     def again(self) -> Buffer:
         """Another one like it."""
         buffer = self.device.allocate(self.size)
-        if running.call is None:
-            buffer.maker = self.maker
+        buffer.maker = self.maker
         return buffer
 
 
@@ -202,17 +201,31 @@ def frozen(x: Any) -> Any:
     raise Irregular
 
 
-@contextmanager
-def watching(watch: Watch) -> Iterator[None]:
-    """Have `watch` told of what this thread does within the block."""
-    with _tracing:
-        state.tracer = watch
-        Device.listeners = (*Device.listeners, watch)
+class watching:
+    """A `with` block in which `watch` is told of what this thread does."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    # Ctrl-C is met at calls: there is none after the last change in `__enter__`, and the watch is dismissed at whatever call it comes.
+
+    def __enter__(self) -> None:
         try:
-            yield
-        finally:
-            state.tracer = None
-            Device.listeners = tuple(listener for listener in Device.listeners if listener is not watch)
+            Device.listen(self._watch)
+            state.tracer = self._watch
+        except BaseException:
+            Device.dismiss(self._watch)
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        state.tracer = None
+        try:
+            Device.dismiss(self._watch)
+        except BaseException:
+            Device.dismiss(self._watch)
+            raise
 
 
 class Again(NamedTuple):
@@ -243,6 +256,8 @@ class Replay:
     ----------
     nbytes : int
         About how much memory they keep.
+    busy : bool
+        Is it running? Then a finalizer, which may come at any time, cannot run it.
     """
 
     def __init__(self, watch: Watch, varying: Collection[int | None], passing: Collection[int] = (), largest: int | None = None) -> None:
@@ -270,6 +285,7 @@ class Replay:
             if number in made or number in passing:
                 again.last.append(number)
         self.nbytes = _EACH * len(self.launches) + sum({id(buffer): buffer.size for buffer in self._between.values()}.values())
+        self.busy = False
 
     def run(self, buffers: dict[int, Buffer], words: Sequence[Sequence[int]] = ()) -> None:
         """Launch all again, with these buffers by number, and these places in random streams. What is made is put among the buffers.
@@ -279,11 +295,22 @@ class Replay:
         MXNetError
             Where a driver or the memory does not allow it; it names the call that did it the first time.
         """
+        self.busy = True
+        try:
+            self._run(buffers, words)
+        finally:
+            self.busy = False
+
+    def _run(self, buffers: dict[int, Buffer], words: Sequence[Sequence[int]]) -> None:
         for bound, given, places, made, last in self.launches:
             try:
                 for number, seen in made:
-                    if number not in buffers:
-                        buffers[number] = seen.again()
+                    buffer = buffers.get(number)
+                    if buffer is None:
+                        buffer = buffers[number] = seen.device.allocate(seen.size)
+                    else:
+                        buffer.since = seen.device.launched
+                    buffer.maker = bound.call or running.call
                 for position, number in given:
                     bound.give(position, buffers[number])
                 for position, draw, word in places:
@@ -348,20 +375,31 @@ class Remembered(OrderedDict[Any, Any]):
         super().__init__()
         self.most, self.nbytes = most, 0
 
+    def met(self, key: Any) -> Any:
+        """What is known of the call with this key: 0 if nothing is."""
+        with plan.lock:
+            found = self.get(key, 0)
+            if isinstance(found, Replay):
+                self.move_to_end(key)
+            return found
+
     def remember(self, key: Any, found: Any) -> None:
         """Know of the call with this key what was found."""
-        if isinstance(found, Replay) and found.nbytes > KEPT // 16:
-            found = None
-        self._drop(self.pop(key, None))
-        self[key] = found
-        self.nbytes += found.nbytes if isinstance(found, Replay) else 0
-        while len(self) > self.most or self.nbytes > KEPT:
-            self._drop(self.popitem(last=False)[1])
+        with plan.lock:
+            if self._size(key, found) > KEPT // 16:
+                found = None
+            if key in self:
+                self.nbytes -= self._size(key, self.pop(key))
+            self[key] = found
+            self.nbytes += self._size(key, found)
+            while self and (len(self) > self.most or self.nbytes > KEPT):
+                self.nbytes -= self._size(*self.popitem(last=False))
 
     def clear(self) -> None:
         """Know of no call."""
         super().clear()
         self.nbytes = 0
 
-    def _drop(self, found: Any) -> None:
-        self.nbytes -= found.nbytes if isinstance(found, Replay) else 0
+    @staticmethod
+    def _size(key: Any, found: Any) -> int:
+        return _PART * len(key) + (found.nbytes if isinstance(found, Replay) else 0)

@@ -4,7 +4,7 @@ from clnd.opencl.counters import counters
 from clnd.opencl.device import Device, Listener
 from clnd.opencl.devices import Candidate, candidates, cpu_devices, find_device, forget_trials, gpu_devices, open_devices
 from clnd.opencl.kernel import Bound, Kernel
-from clnd.opencl.memory import Buffer, Holding, MemoryPool, holdings
+from clnd.opencl.memory import Buffer, Holding, MemoryPool, holdings, never
 from clnd.opencl.program import cache_entries, clear_cache
 from clnd.opencl.running import Call, Site, describe_site, event_times, running
 from clnd.opencl.traits import Traits
@@ -32,6 +32,7 @@ __all__ = [
     "forget_trials",
     "gpu_devices",
     "holdings",
+    "never",
     "open_devices",
     "running",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -25,6 +26,9 @@ Kind = Literal["cpu", "gpu"]
 _SMALL_WRITE = 1 << 16  # bytes; up to here data is copied, and written while Python goes on
 _WAITING_WRITES = 64
 _RECENT = 1024  # launches; no more wait in a queue, by `throttle`
+_listening = threading.RLock()  # finalizers may begin to listen
+if hasattr(os, "register_at_fork"):  # no thread that a forked process lacks shall hold it there
+    os.register_at_fork(after_in_child=_listening._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 class Listener(Protocol):
@@ -127,6 +131,18 @@ class Device:
                     except cl.Error as error:
                         raise DeviceError(f"{self} does not say what it is: {error}") from error
         return self._programs
+
+    @classmethod
+    def listen(cls, listener: Listener) -> None:
+        """Tell a listener of all that devices do."""
+        with _listening:
+            cls.listeners = (*cls.listeners, listener)
+
+    @classmethod
+    def dismiss(cls, listener: Listener) -> None:
+        """Tell a listener no more, if it was told."""
+        with _listening:
+            cls.listeners = tuple(other for other in cls.listeners if other is not listener)
 
     def _opened(self) -> tuple[cl.Context, cl.CommandQueue]:
         if self._open is None:

@@ -211,7 +211,10 @@ class Bound:
 
         assert kernel.arguments is not None
         self._enqueue, self._error = cl.enqueue_nd_range_kernel, cl.Error
-        self._cl = despite_cache(lambda: cl.Kernel(kernel.program, kernel.name))
+        try:
+            self._cl = despite_cache(lambda: cl.Kernel(kernel.program, kernel.name))
+        except cl.Error as error:
+            raise MXNetError(f"{kernel.device}: kernel {kernel.name} once more: {error}") from error
         self._types = [_TYPES[kind] for kind in kernel.arguments]
         self._set_bytes = getattr(self._cl, "_set_arg_buf", self._cl.set_arg)  # the short way there, which tries nothing else first
         self._kernel = kernel
@@ -237,11 +240,14 @@ class Bound:
             raise MXNetError(f"{self._kernel.device}: argument {position} of kernel {self._kernel.name}: {error}") from error
 
     def give(self, position: int, buffer: Buffer) -> None:
-        """Bind a Buffer, unless it is the one that `give` bound before."""
+        """Bind a Buffer, unless it is the one that `give` bound before. MXNetError if its elements are lost."""
         known = self._buffers.get(position)
         if known is None or known() is not buffer:
+            self._buffers.pop(position, None)  # first: Ctrl-C may come after the next line
             self.set(position, buffer)
             self._buffers[position] = weakref.ref(buffer)
+        else:
+            buffer.cl  # noqa: B018  (raises if it is lost)
 
     @property
     def written(self) -> list[Buffer | None]:

@@ -110,17 +110,27 @@ class Buffer:
 
 def lose(device: Device, why: str, which: Callable[[Buffer], bool]) -> None:
     """Make all further use of some buffers raise."""
+    kind = _lost(why)
+    for x in _buffers(device):
+        if type(x) is Buffer and which(x):
+            x.__class__ = kind
 
+
+def never(device: Device, why: str) -> Buffer:
+    """Give a buffer that there is not: all use of it raises."""
+    buffer = Buffer(None, 0, device, lambda block: None)  # type: ignore[arg-type]
+    buffer.__class__ = _lost(why)
+    return buffer
+
+
+def _lost(why: str) -> type[Buffer]:
     def lost(self: Buffer) -> Any:
         raise MXNetError(f"the elements of this array are lost: {why}")
 
     def __del__(self: Buffer) -> None:
         self._give_back(vars(Buffer)["cl"].__get__(self))
 
-    kind = type("Lost", (Buffer,), {"__slots__": (), "cl": property(lost), "__del__": __del__})
-    for x in _buffers(device):
-        if type(x) is Buffer and which(x):
-            x.__class__ = kind
+    return type("Lost", (Buffer,), {"__slots__": (), "cl": property(lost), "__del__": __del__})
 
 
 def _buffers(device: Device) -> list[Buffer]:

@@ -8,6 +8,7 @@ import pytest
 import clnd as mx
 from clnd import MXNetError, engine, nd, profiler
 from clnd.engine import repeats, tracing
+from clnd.opencl import memory
 from clnd.opencl.kernel import Bound
 from clnd.ops import registry
 
@@ -153,8 +154,72 @@ def test_no_more_is_kept_than_a_bound(calls, monkeypatch):
     kept = []
     for n in range(1, 70):
         nd.softmax(array(2, n))
-        kept.append(sum(known.nbytes for known in repeats._known.values() if known is not None))
+        kept.append(sum(tracing.Remembered._size(*item) for item in repeats._known.items()))
         assert kept[-1] == repeats._known.nbytes <= 1 << 19
     assert max(kept) > 1 << 18
     nd.sort(array(1 << 14))  # so many launches for one call are none that it would pay to keep
     assert any(known is None for known in repeats._known.values())
+
+
+def test_ctrl_c_while_an_argument_is_bound_leaves_no_wrong_one(calls, monkeypatch):
+    """Its buffer may be set already, or not: the next call sets its own."""
+    a, b, eye = array(4, 4), array(4, 4, begin=9.0), nd.array(np.eye(4))
+    for _ in range(5):
+        nd.dot(a, eye)
+    bind = Bound.set
+
+    def interrupted(self, position, argument):
+        bind(self, position, argument)
+        if argument is b.value.buffer:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bound, "set", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        nd.dot(b, eye)
+    monkeypatch.setattr(Bound, "set", bind)
+    np.testing.assert_array_equal(nd.dot(a, eye).asnumpy(), a.asnumpy())
+
+
+def test_lost_elements_raise_whatever_is_done_again(calls):
+    x = array(4, 4)
+    for _ in range(5):
+        nd.dot(x, x)
+    lost = x.value.buffer
+    memory.lose(mx.cpu().device, "gone", lambda buffer: buffer is lost)
+    with pytest.raises(MXNetError, match="are lost: gone"):
+        nd.dot(x, x)
+
+
+def test_no_room_to_keep_a_call_is_no_error(calls, monkeypatch):
+    x = array(4, 4)
+
+    def refuse(*args):
+        raise MXNetError("no memory")
+
+    monkeypatch.setattr(Bound, "__init__", refuse)
+    for _ in range(5):
+        np.testing.assert_allclose(nd.dot(x, x).asnumpy(), x.asnumpy() @ x.asnumpy(), rtol=1e-6)
+    assert len(calls) == 5
+
+
+def test_threads_that_watch_and_write_do_not_wait_for_each_other(monkeypatch, threads_take_turns_often):
+    """One watches calls of ever new shapes, another writes to parts of arrays, which launches while it holds the engine's lock."""
+    monkeypatch.setattr(repeats, "SIGHTS", 0)
+
+    def softmaxes():
+        for n in range(1, 120):
+            nd.softmax(nd.ones((2, n)))
+
+    def writes():
+        for n in range(1, 120):
+            x, other = nd.zeros((3, n)), nd.ones((n,))
+            held = x.value
+            x[1] = other
+            assert held.shape == x.shape
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (softmaxes, writes) * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
