@@ -1,9 +1,9 @@
 """Backward passes that were gone through before: their launches, done again for a graph of the same structure.
 
 A training step goes through a graph of one structure a thousand times. When a structure is met for the third time, the launches of the
-pass are watched (`clnd.tracing`), and from then on put into the queue again, with the buffers of the new graph, but without its rules and
-their records. What a pass launches follows from its `Structure` alone; whatever that cannot tell, such as functions of a user's, is
-gone through as it stands.
+pass are watched (`clnd.engine.tracing`), and from then on put into the queue again, with the buffers of the new graph, but without its
+rules and their records. What a pass launches follows from its `Structure` alone; whatever that cannot tell, such as functions of a
+user's, is gone through as it stands.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from clnd.opencl.kernel import Bound
 @pytest.fixture(autouse=True)
 def lazily(monkeypatch):
     """In a run with CLND_EAGER=1 too, where every pass is walked."""
-    monkeypatch.setattr(type(engine.state), "eager", False)
+    for state in (type(engine.state), engine.state):  # of other threads, and of this one
+        monkeypatch.setattr(state, "eager", False)
 
 
 @pytest.fixture
