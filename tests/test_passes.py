@@ -260,8 +260,8 @@ def test_a_finalizer_may_go_through_a_graph_of_the_same_structure(walks, monkeyp
     (wanted,) = gradients(function, inner)
     give, found = Bound.give, []
 
-    def interrupted(self, position, buffer):
-        give(self, position, buffer)
+    def interrupted(self, given):
+        give(self, given)
         if not found:
             found.append(None)
             found.append(gradients(function, inner)[0])

@@ -102,8 +102,7 @@ class BoundRecipe:
             if recipe.sizes is not self._recipe.sizes:
                 return False
             self._renew(recipe)
-        for i, position in self._places:
-            self._bound.give(position, buffers[i])
+        self._bound.give([(position, buffers[i]) for i, position in self._places])
         self._bound.launch()
         return True
 

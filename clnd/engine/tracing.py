@@ -311,8 +311,7 @@ class Replay:
                     else:
                         buffer.since = seen.device.launched
                     buffer.maker = bound.call or running.call
-                for position, number in given:
-                    bound.give(position, buffers[number])
+                bound.give([(position, buffers[number]) for position, number in given])
                 for position, draw, word in places:
                     bound.set(position, words[draw][word])
                 bound.launch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -239,15 +239,17 @@ class Bound:
         except self._error as error:
             raise MXNetError(f"{self._kernel.device}: argument {position} of kernel {self._kernel.name}: {error}") from error
 
-    def give(self, position: int, buffer: Buffer) -> None:
-        """Bind a Buffer, unless it is the one that `give` bound before. MXNetError if its elements are lost."""
-        known = self._buffers.get(position)
-        if known is None or known() is not buffer:
-            self._buffers.pop(position, None)  # first: Ctrl-C may come after the next line
+    def give(self, given: Iterable[tuple[int, Buffer]]) -> None:
+        """Bind Buffers at positions, but for those that `give` bound there before. MXNetError if the elements of one are lost."""
+        bound = self._buffers
+        for position, buffer in given:
+            known = bound.get(position)
+            if known is not None and known() is buffer:
+                buffer.cl  # noqa: B018  (raises if it is lost)
+                continue
+            bound.pop(position, None)  # first: Ctrl-C may come after the next line
             self.set(position, buffer)
-            self._buffers[position] = weakref.ref(buffer)
-        else:
-            buffer.cl  # noqa: B018  (raises if it is lost)
+            bound[position] = weakref.ref(buffer)
 
     @property
     def written(self) -> list[Buffer | None]:
