@@ -218,13 +218,14 @@ def backward(heads: Any, head_grads: Any = None, retain_graph: bool = False, tra
     """
     values = [head.value for head in _listed(heads)]
     with engine.called(), _scope(False, train_mode):
+        given = _head_grads(values, head_grads)
         if retain_graph:
-            _pass(values, head_grads, True)
+            _pass(values, given, True)
         else:
-            passes.run(values, _head_grads(values, head_grads), lambda: _pass(values, head_grads, False))
+            passes.run(values, given, lambda: _pass(values, given, False))
 
 
-def _pass(values: list[Value], head_grads: Any, retain: bool) -> None:
+def _pass(values: list[Value], head_grads: Sequence[NDArray | None], retain: bool) -> None:
     """Go through the graph behind `values`, and have the gradients of its leaves computed."""
     tape, leaves = _tape(values)
     wanted = [leaf for leaf in leaves if leaf.req != "null"]
@@ -283,7 +284,8 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     with engine.called(), _scope(create_graph, train_mode):
         tape, _ = _tape(values)
-        arrived = _walk(tape, values, _head_gradients(values, head_grads), retain, frozenset(_place(value) for value in wanted))
+        head_gradients = _head_gradients(values, _head_grads(values, head_grads))
+        arrived = _walk(tape, values, head_gradients, retain, frozenset(_place(value) for value in wanted))
         found = [arrived.get(_place(value)) for value in wanted]
         gradients = [
             NDArray(ops.registry["zeros_like"](variable.value) if dx is None else dx, variable.context)
@@ -407,9 +409,9 @@ def _head_grads(heads: Sequence[Value], given: Any) -> list[NDArray | None]:
     return gradients
 
 
-def _head_gradients(heads: Sequence[Value], given: Any) -> list[Value]:
+def _head_gradients(heads: Sequence[Value], given: Sequence[NDArray | None]) -> list[Value]:
     result = []
-    for head, gradient in zip(heads, _head_grads(heads, given), strict=True):
+    for head, gradient in zip(heads, given, strict=True):
         if gradient is None:
             result.append(ops.registry["ones_like"](head))
             continue

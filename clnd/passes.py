@@ -261,7 +261,6 @@ class Pass(Replay):
         for leaf, found in zip(leaves, self._gradients, strict=True):
             if found.buffer not in buffers:
                 leaf.release()
-        buffer = None
         placed = [nodes[i] for i, _ in self._placed]
         asked = [nodes[i].record for i in self._asked]
         records: list[Any] = sorted([value.record for value in nodes], key=_order, reverse=True)

@@ -1,7 +1,5 @@
 """Backward passes that are done again: when they are, and that their results are those of the walk."""
 
-import threading
-
 import numpy as np
 import pytest
 
@@ -10,6 +8,7 @@ from clnd import MXNetError, autograd, engine, nd, passes, profiler
 from clnd.engine import tracing
 from clnd.opencl import Device, describe_site, memory
 from clnd.opencl.kernel import Bound
+from measures import at_once
 
 
 @pytest.fixture(autouse=True)
@@ -209,7 +208,10 @@ def test_a_gradient_that_somebody_has_stays_as_it_was(walks):
 
 def test_a_pass_that_fails_says_where_and_the_next_one_works(walks, monkeypatch):
     x = variable(1 << 12)
-    function = lambda x: nd.exp(x / 4096) * x  # noqa: E731
+
+    def function(x):
+        return nd.exp(x / 4096) * x
+
     (expected,) = gradients(function, x, times=5)
     launch = Bound.launch
 
@@ -255,7 +257,10 @@ def test_lost_elements_raise_whatever_is_done_again(walks):
 def test_a_finalizer_may_go_through_a_graph_of_the_same_structure(walks, monkeypatch):
     """In the middle of a pass: then it is walked."""
     x, inner = variable(4), variable(4, begin=9.0)
-    function = lambda x: nd.exp(x / 8) * x  # noqa: E731
+
+    def function(x):
+        return nd.exp(x / 8) * x
+
     (expected,) = gradients(function, x, times=5)
     (wanted,) = gradients(function, inner)
     give, found = Bound.give, []
@@ -360,24 +365,18 @@ def test_parts_that_wait_on_are_right_when_they_are_read(walks):
 
 
 def test_passes_of_several_threads_share_what_is_known(walks, threads_take_turns_often):
-    wrong = []
-
-    def work(number):
+    def work(number, _):
         x = variable(64, begin=number)
+        expected = np.exp(x.asnumpy() / 16) * (1 + x.asnumpy() / 16)
         for _ in range(30):
             with autograd.record():
                 y = nd.exp(x / 16) * x
             y.backward()
-            expected = np.exp(x.asnumpy() / 16) * (1 + x.asnumpy() / 16)
             if not np.allclose(x.grad.asnumpy(), expected, rtol=1e-5):
-                wrong.append(number)
+                return False
+        return True
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    assert all(at_once(work, 6))
     assert len(walks) < 6 * 30 / 2
 
 

@@ -102,7 +102,6 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
 def unwrap(name: str, given: Sequence[Any]) -> tuple[list[Any], Context]:
     """The values behind arrays (numbers stay numbers, NumPy arrays are copied to the device), and the context that they share."""
     context: Context | None = None
-    values: list[Any] = []
     others = False
     for x in given:
         if type(x) is NDArray:
@@ -110,16 +109,14 @@ def unwrap(name: str, given: Sequence[Any]) -> tuple[list[Any], Context]:
                 context = x._context
             elif x._context is not context and x._context != context:
                 raise MXNetError(f"{name}: operands are on different contexts, {context} and {x._context}; move one with as_in_context()")
-            values.append(x.value)
         else:
             others = True
-            values.append(x)
     if context is None:
         found = ", ".join(type(x).__name__ for x in given) or "nothing"
         raise DTypeError(f"{name} takes NDArrays, but was given {found}; make one with nd.array()")
     if others:
-        values = [x if type(x) is Value else _operand(name, x, context) for x in values if x is not None]
-    return values, context
+        return [x.value if type(x) is NDArray else _operand(name, x, context) for x in given if x is not None], context
+    return [x.value for x in given], context
 
 
 def _operand(name: str, x: Any, context: Context) -> Any:

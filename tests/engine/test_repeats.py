@@ -11,6 +11,7 @@ from clnd.engine import repeats, tracing
 from clnd.opencl import memory
 from clnd.opencl.kernel import Bound
 from clnd.ops import registry
+from measures import at_once
 
 
 @pytest.fixture(autouse=True)
@@ -113,21 +114,12 @@ def test_a_call_that_cannot_be_done_again_is_made(calls, monkeypatch):
 
 
 def test_calls_of_several_threads_share_what_is_known(calls, threads_take_turns_often):
-    wrong = []
-
-    def work(number):
+    def work(number, _):
         x = array(16, 16, begin=number)
         expected = x.asnumpy() @ x.asnumpy()
-        for _ in range(40):
-            if not np.allclose(nd.dot(x, x).asnumpy(), expected, rtol=1e-4):
-                wrong.append(number)
+        return all(np.allclose(nd.dot(x, x).asnumpy(), expected, rtol=1e-4) for _ in range(40))
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    assert all(at_once(work, 6))
     assert len(calls) < 6 * 40 / 2
 
 
