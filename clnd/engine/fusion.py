@@ -143,10 +143,6 @@ class Fusion:
             return False
         return True
 
-    def operand(self, value: Value) -> int:
-        """The term of a value broadcast to the kernel's shape."""
-        return self.add(value, () if value.shape == self.shape else (Step(broadcast, (self.shape,)),))
-
     def _operand(self, record: Record, position: int, x: Value | Scalar, value: Value, chain: Chain) -> int:
         if not isinstance(x, Value):
             key = (id(record), position)

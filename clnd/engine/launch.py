@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import chain
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from clnd.opencl import Buffer, Device, Kernel, Traits
 
     from .fusion import Fusion, Term
-
-Place: TypeAlias = "tuple[Buffer, Layout]"
 
 # How many rounds the loops of one work-item may take: Mesa's llvmpipe ends all loops of a work-item, without an error, after 65,535 in all,
 # of which the lanes of a run may need several.
@@ -221,14 +219,6 @@ def _several(kernel: Kernel, sets: Sequence[tuple[Prepared, list[Any]]]) -> None
     (first, given), items = sets[0], sum(prepared.global_size[0] for prepared, _ in sets)
     empty = [*given[:-1], 0] * (members - len(sets))
     several((items,), first.local_size, *chain.from_iterable(arguments for _, arguments in sets), *empty)
-
-
-def elementwise(fusion: Fusion, outputs: list[int], places: list[Place]) -> None:
-    """Launch the kernel of a fusion: see `prepare`. Each place is a buffer beside a layout."""
-    terms = Terms(fusion, fusion.device.traits.lanes)
-    arrays = [(term.source.buffer, term.layout.offset) for term in terms.arrays]
-    prepared = prepare(fusion, outputs, [layout for _, layout in places])
-    prepared.launch([buffer for buffer, _ in places], arrays, [term.number for term in terms.numbers])
 
 
 def prepare(fusion: Fusion, outputs: list[int], places: list[Layout]) -> Prepared:

@@ -22,7 +22,7 @@ from clnd.opencl import Call, running
 from . import launch, reduce
 from .code import Expression
 from .fusion import ArrayTerm, Cut, Fusion, Member, NumberTerm
-from .layout import Shape, compact, is_compact
+from .layout import Shape, broadcast, compact, is_compact
 from .reduce import Folding
 from .value import How, Operation, Record, Step, Value, add_blame, state
 
@@ -189,9 +189,11 @@ class Launch:
         For a reduction: the term that it folds.
     outputs : list of Member
         What it stores (a reduction: beside its result).
+    target : int, optional
+        The array over which the first of these is written, by its number; else it gets a buffer of its own.
     """
 
-    def __init__(self, survey: Survey, fusion: Fusion, index: int, outputs: list[Member]) -> None:
+    def __init__(self, survey: Survey, fusion: Fusion, index: int, outputs: list[Member], target: int | None = None) -> None:
         nodes, codes = survey.nodes, survey.codes
         records = [value.record for value in nodes]
         how = records[0].how  # type: ignore[union-attr]
@@ -208,6 +210,13 @@ class Launch:
         self._call: Call | None = None
         self._reduction = reduce.prepare(fusion, index, how, terms, places) if isinstance(how, Folding) else None
         self._prepared = None if self._reduction else launch.prepare(fusion, terms, places)
+        self._target = target
+        if target is not None:
+            assert self._prepared is not None
+            first, *others = self._prepared.outputs
+            self._prepared = self._prepared._replace(outputs=others, arrays=[first, *self._prepared.arrays])
+            self._arrays.insert(0, (target, 0))
+            del self._stored[0], self._sizes[0]
         self._asked = [i for i, record in enumerate(records) if record.asked]  # type: ignore[union-attr]
         done = {0, *self._stored}
         waits = any(held and i not in done for i, held in enumerate(survey.held))
@@ -234,10 +243,12 @@ class Launch:
             elif self._reduction is not None:
                 nodes[0].place(self._reduction.launch(buffers, sources, given), compact(nodes[0].shape))
         except MXNetError as error:
-            add_blame(error, root.op.name, root.line)
+            _blame(error, root)
             raise
         finally:
             running.call = outer
+        if self._target is not None:
+            nodes[0].place(arrays[self._target].buffer, arrays[self._target].layout)
         for i, buffer in zip(self._stored, buffers):
             nodes[i].place(buffer, compact(nodes[i].shape))
         for i in self._asked:
@@ -250,6 +261,12 @@ class Launch:
                 _done(value.record, value)  # type: ignore[arg-type]
         else:
             finish(records)  # type: ignore[arg-type]
+
+
+def _blame(error: MXNetError, record: Record) -> None:
+    """Add to an error the operator and the user's line; where elements are moved, who has them moved does that."""
+    if not isinstance(record.op, _Moving):
+        add_blame(error, record.op.name, record.line)
 
 
 def _made(survey: Survey) -> First | Fewer | Launch:
@@ -265,9 +282,11 @@ def _made(survey: Survey) -> First | Fewer | Launch:
             index = _add_without_loops(fusion, data)
             return Launch(survey, fusion, index, fusion.kept((), survey.held_ids(), record))
         fusion = Fusion(first.shape, first.device)
-        fusion.add(first)
+        index = fusion.add(first)
     except Cut as cut:
         return First(survey.codes[id(cut.value)])
+    if isinstance(record.op, _Moving):
+        return _move(survey, fusion, index)
     together, refused = [0], 0
     inside = survey.below(0)
     for i in range(1, survey.wanted):
@@ -281,6 +300,23 @@ def _made(survey: Survey) -> First | Fewer | Launch:
         return Fewer(together)
     outputs = [fusion.members[id(value)] for value in nodes[: survey.wanted]]
     return Launch(survey, fusion, 0, outputs + fusion.kept(nodes[: survey.wanted], survey.held_ids()))
+
+
+def _move(survey: Survey, fusion: Fusion, index: int) -> First | Launch:
+    """How elements are written somewhere. What others hold is stored on the way; the source, which the caller holds, only for a tape."""
+    first = survey.nodes[0]
+    source, *targets = first.record.inputs  # type: ignore[union-attr]
+    target = None
+    if targets:
+        (over,) = targets
+        target = ~survey.codes[id(over)]
+        arrays = (term for term in fusion.terms if isinstance(term, ArrayTerm))
+        if any(term.source.buffer is over.buffer and term.layout != over.layout for term in arrays):
+            return First(survey.codes[id(source)])  # it reads what is about to be written for other elements
+    taped = source.record is not None and source.record.traced and source.record.is_dear()
+    place = compact(first.shape) if target is None else over.layout
+    outputs = [Member(first, index, place), *fusion.kept((first,) if taped else (first, source), survey.held_ids())]
+    return Launch(survey, fusion, index, outputs, target)
 
 
 def _add_without_loops(fusion: Fusion, value: Value) -> int:
@@ -307,7 +343,7 @@ def _advance(wanted: list[Value]) -> None:
         try:
             plan = _made(survey)
         except MXNetError as error:
-            add_blame(error, record.op.name, record.line)
+            _blame(error, record)
             raise
         if len(_plans) >= MOST:
             del _plans[next(iter(_plans))]
@@ -373,48 +409,6 @@ def _groups(todo: list[Value]) -> dict[int, int]:
     return {id(value): find(number) for number, value in enumerate(todo)}
 
 
-def assemble(shape: Shape, device: Device, value: Value) -> tuple[Fusion, int, set[int]]:
-    """What computes `value` broadcast to a shape, after whatever must run before it has run.
-
-    Returns
-    -------
-    fusion, index, held
-        The term that it is, and the ids of the waiting values below that somebody else holds.
-    """
-    while True:
-        held: set[int] = set()
-        if value.strides is None:
-            survey = Survey([value])
-            before = survey.before
-            held = survey.held_ids() if before is None else held
-            del survey
-            if before is not None:
-                evaluate(before)
-                continue
-        fusion = Fusion(shape, device)
-        try:
-            return fusion, fusion.operand(value), held
-        except Cut as cut:
-            before = cut.value
-        del fusion  # it refers to values, and their references are about to be counted
-        evaluate(before)
-
-
-def room_for(members: list[Member]) -> list[launch.Place]:
-    """New buffers for the values of `members`, each with the layout that the kernel sees it in."""
-    return [(m.value.device.allocate(m.value.size * m.value.dtype.itemsize), m.place) for m in members if m.place is not None]
-
-
-def stored(fusion: Fusion, members: list[Member], places: list[launch.Place]) -> None:
-    """After a launch: the values of `members` lie in these places; free what the records in `fusion` need no more."""
-    for member, (buffer, _) in zip(members, places, strict=True):
-        member.value.place(buffer, compact(member.value.shape))
-    records = sorted((member.value.record for member in fusion.members.values() if member.value.record), key=_order, reverse=True)
-    fusion.members.clear()
-    fusion.terms.clear()
-    finish(records)
-
-
 def finish(records: list[Record]) -> None:
     """After a launch: free what the records of its kernel need no more, the youngest first; what is left waiting waits for less."""
     for record in records:
@@ -449,18 +443,50 @@ def _evaluate_view(value: Value) -> None:
     _done(record, value)
 
 
+class _Moving:
+    """The engine's own operator: has its first input, broadcast, written over the second, if there is one, or into a new buffer."""
+
+    dear, repeatable = False, False
+    words: tuple[str, ...] = ()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def saves(self, record: Record) -> tuple[frozenset[int], bool]:
+        """It has no gradient rule."""
+        raise NotImplementedError
+
+
+_COPY, _ASSIGN = _Moving("copy"), _Moving("assign")
+
+
+def _moved(op: _Moving, shape: Shape, *inputs: Value) -> Value:
+    """A waiting value of what `op` does."""
+    value = Value(shape, inputs[0].dtype, inputs[0].device)
+    value.record = Record(op, inputs, {}, value, Step(broadcast, (shape,)))
+    value.record.traced = False
+    return value
+
+
 def copied(value: Value) -> Value:
     """A compact copy of the elements of a value, in a buffer of its own."""
     evaluate(value)
-    result = Value(value.shape, value.dtype, value.device)
     if value.size == 0:
-        return result
+        return Value(value.shape, value.dtype, value.device)
     with lock:
-        fusion = Fusion(value.shape, value.device)
-        index = fusion.add(value)
-        buffer = value.device.allocate(value.size * value.dtype.itemsize)
-        launch.elementwise(fusion, [index], [(buffer, compact(value.shape))])
-        return result.place(buffer, compact(value.shape))
+        result = _moved(_COPY, value.shape, value)
+        _advance([result])
+        return result
+
+
+def write(source: Value, target: Value) -> None:
+    """Compute `source`, broadcast and of the same dtype, over the elements of `target`, which nothing that waits may read."""
+    with lock:
+        if source.strides is not None and source.buffer is target.buffer and source.layout != target.layout:
+            source = copied(source)  # it reads what is about to be written for other elements
+        result = _moved(_ASSIGN, target.shape, source, target)
+        while result.strides is None:
+            _advance([result])
 
 
 def ready(value: Value) -> Value:

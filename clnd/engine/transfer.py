@@ -10,7 +10,6 @@ import numpy as np
 from clnd.errors import MXNetError
 
 from . import launch, plan
-from .fusion import ArrayTerm
 from .layout import Layout, compact
 from .value import Value, called
 
@@ -109,18 +108,8 @@ def write_region(slot: Slot, region: Layout, source: Value) -> None:
     """
     with plan.lock:
         target = slot.value
-        fusion, index, held = plan.assemble(region.shape, target.device, source)
-        terms = [term for term in fusion.terms if isinstance(term, ArrayTerm)]
-        if any(term.source.buffer is target.buffer and term.layout != region for term in terms):
-            source = plan.copied(source)  # it reads what is about to be written for other elements
-            fusion, index, held = plan.assemble(region.shape, target.device, source)
-        # What others hold is stored on the way; `source` itself only for a tape, since the caller holds it in any case.
-        taped = source.record is not None and source.record.traced and source.record.is_dear()
-        outputs = fusion.kept(() if taped else (source,), held)
-        places = plan.room_for(outputs)
         target.buffer.since = target.device.launched
-        launch.elementwise(fusion, [index, *(member.term for member in outputs)], [(target.buffer, region), *places])
-        plan.stored(fusion, outputs, places)
+        plan.write(source, Value(region.shape, target.dtype, target.device).place(target.buffer, region))
 
 
 def reads(value: Value, buffer: Any) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from clnd import engine, nd
-from clnd.engine import Folding, plan, reduce
+from clnd.engine import Folding, reduce
+from clnd.engine.fusion import Fusion
 from clnd.ops import registry
 from measures import allocated, counted, forget_kernels, launches
 
@@ -245,8 +246,8 @@ def test_a_folding_of_ones_own():
     x = nd.array(np.arange(1, 60, dtype=np.int32), dtype="int32")
     int32 = np.dtype("int32")
     how = Folding("bits", (0,), "a ^ b", "0", int32, int32)
-    assembled, index, _ = plan.assemble(x.shape, x.value.device, (x * 3).value)
-    prepared = reduce.prepare(assembled, index, how, [], [])
+    fusion = Fusion(x.shape, x.value.device)
+    prepared = reduce.prepare(fusion, fusion.add((x * 3).value), how, [], [])
     buffer = prepared.launch([], [(x.value.buffer, x.value.offset)], [3])
     result = engine.Value((), int32, x.value.device).place(buffer, engine.compact(()))
     assert engine.to_numpy(result) == np.bitwise_xor.reduce(np.arange(1, 60) * 3)
