@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,7 +60,7 @@ class Selection:
 
 
 def read_key(key: Any, shape: Shape, array_type: Any) -> Selection:
-    """Read a key for an array of this shape.
+    """Read a key for an array of this shape. Nobody may change what is returned: it is kept for the next key of the kind.
 
     Raises
     ------
@@ -67,7 +69,33 @@ def read_key(key: Any, shape: Shape, array_type: Any) -> Selection:
     TypeError
         If a key is of a type that selects nothing.
     """
-    keys = [_array(k, array_type) for k in (key if isinstance(key, tuple) else (key,))]
+    keys = key if isinstance(key, tuple) else (key,)
+    plain = []
+    for k in keys:
+        kind = type(k)
+        if kind is slice:
+            parts = (k.start, k.stop, k.step)
+            if not _PLAIN.issuperset(map(type, parts)):
+                return _read(keys, shape, array_type)
+            plain.append(parts)
+        elif kind is int or k is None or k is Ellipsis:
+            plain.append(k)
+        else:
+            return _read(keys, shape, array_type)
+    return _read_plain(tuple(plain), shape, array_type)
+
+
+_PLAIN = frozenset([int, type(None)])
+
+
+@lru_cache(maxsize=4096)
+def _read_plain(keys: tuple[Any, ...], shape: Shape, array_type: Any) -> Selection:
+    """Read a key of ints, None, Ellipsis, and slices as their three parts."""
+    return _read([slice(*k) if type(k) is tuple else k for k in keys], shape, array_type)
+
+
+def _read(given_keys: Sequence[Any], shape: Shape, array_type: Any) -> Selection:
+    keys = [_array(k, array_type) for k in given_keys]
     given = sum(_width(k, array_type) for k in keys)
     if given > len(shape):
         raise IndexOutOfRange(f"too many indices: {given} for an array of {len(shape)} dimensions")

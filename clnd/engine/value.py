@@ -226,7 +226,7 @@ class Record:
         depth, dear, traced, hoards = 0, op.dear, False, False
         for x in inputs:
             if type(x) is Value:
-                below = x.record
+                below, buffer = x.record, x.buffer
                 if x.leaf is not None:
                     traced = True
                 if below is not None:
@@ -237,7 +237,7 @@ class Record:
                             dear = True
                     if below.traced:
                         traced = True
-                if x.buffer is not None and x.buffer.size > LARGE and x.buffer.size > 8 * output.size * output.dtype.itemsize:
+                if buffer is not None and buffer.size > LARGE and buffer.size > 8 * output.size * output.dtype.itemsize:
                     hoards = True
         self.depth, self.dear, self.traced, self.hoards = depth + 1, dear, traced and state.recording, hoards
 

@@ -167,12 +167,13 @@ def operator_method(op: Operator, method: str) -> Callable[..., Any]:
         return lambda self: NDArray(call(self.value), self._context)
 
     def forward(self: NDArray, other: Any) -> Any:
-        if type(other) is NDArray:
-            if other._context is not self._context and other._context != self._context:
+        kind, context = type(other), self._context
+        if kind is NDArray:
+            if other._context is not context and other._context != context:
                 unwrap(name, (self, other))
-            return NDArray(call(self.value, other.value), self._context)
-        if isinstance(other, NUMBERS):
-            return NDArray(call(self.value, other), self._context)
+            return NDArray(call(self.value, other.value), context)
+        if kind is float or kind is int or isinstance(other, NUMBERS):
+            return NDArray(call(self.value, other), context)
         if isinstance(other, (np.ndarray, list, tuple)):
             return NDArray(call(self.value, from_host(name, other, self._context)), self._context)
         return NotImplemented

@@ -106,6 +106,10 @@ class Operator:
         """Apply the operator to values (and numbers, where it takes them): what each family defines."""
         raise NotImplementedError
 
+    def of_two(self, lhs: Any, rhs: Any) -> Value:
+        """The same for two operands and no attributes."""
+        return self(lhs, rhs)
+
     def __repr__(self) -> str:
         return f"<operator {self.name}>"
 
@@ -204,7 +208,7 @@ class Operator:
 
 def _bound(op: Operator) -> Callable[..., Value]:
     if len(op.names) == 2:
-        return lambda self, other: op(self, other)
+        return lambda self, other: op.of_two(self, other)
     return lambda self, *rest, **attrs: op(self, *rest, **attrs)
 
 
@@ -432,6 +436,29 @@ class Elementwise(Operator):
             operands = expression.operands
             inputs = tuple([x if type(x) is Value else dtypes.to_scalar(x, dtype) for x, dtype in zip(inputs, operands, strict=True)])
         return engine.defer(self, expression, inputs, attrs, shape, expression.result, first.device)
+
+    def of_two(self, lhs: Any, rhs: Any) -> Value:
+        """The same for two operands and no attributes, by a shorter way where operands of these kinds were met before."""
+        if type(lhs) is Value:
+            first: Value = lhs
+            if type(rhs) is Value:
+                if lhs.shape != rhs.shape or lhs.device is not rhs.device:
+                    return self(lhs, rhs)
+                expression = self._expressions.get((lhs.dtype, rhs.dtype))
+            else:
+                expression = self._expressions.get((lhs.dtype, type(rhs)))
+                if expression is not None:
+                    rhs = dtypes.to_scalar(rhs, expression.operands[1])
+        elif type(rhs) is Value:
+            first = rhs
+            expression = self._expressions.get((type(lhs), rhs.dtype))
+            if expression is not None:
+                lhs = dtypes.to_scalar(lhs, expression.operands[0])
+        else:
+            return self(lhs, rhs)
+        if expression is None:
+            return self(lhs, rhs)
+        return engine.defer(self, expression, (lhs, rhs), {}, first.shape, expression.result, first.device)
 
     def expression(self, kinds: Sequence[Any]) -> Expression:
         """The code for operands of these dtypes (Python's types stand for numbers)."""

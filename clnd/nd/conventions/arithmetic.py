@@ -24,7 +24,7 @@ def arithmetic(op: Operator) -> Convention:
     """A scalar takes the array's dtype."""
 
     def function(lhs: Any, rhs: Any) -> Any:
-        return op(lhs, rhs) if type(lhs) is type(rhs) is Value else op(*_typed(op.name, lhs, rhs))
+        return op.of_two(lhs, rhs) if type(lhs) is type(rhs) is Value else op.of_two(*_typed(op.name, lhs, rhs))
 
     return function
 
@@ -35,9 +35,10 @@ def division(op: Operator) -> Convention:
     truncated = registry["truncated_divide"]
 
     def function(lhs: Any, rhs: Any) -> Any:
-        lhs, rhs = _typed(op.name, lhs, rhs)
-        whole = all(dtypes.category(x.dtype) != "float" for x in (lhs, rhs) if isinstance(x, Value))
-        return (truncated if whole else op)(lhs, rhs)
+        if type(lhs) is not Value or type(rhs) is not Value:
+            lhs, rhs = _typed(op.name, lhs, rhs)
+        whole = not (type(lhs) is Value and lhs.dtype.kind == "f") and not (type(rhs) is Value and rhs.dtype.kind == "f")
+        return (truncated if whole else op).of_two(lhs, rhs)
 
     return function
 
