@@ -58,7 +58,7 @@ class Known:
 
     def moved(self, move: Callable[[np.ndarray], np.ndarray]) -> Known:
         """A copy whose elements went elsewhere."""
-        return Known(np.array(move(self.value)), np.array(move(self.error)), self.dtype)
+        return Known(np.array(move(self.value), order="C"), np.array(move(self.error), order="C"), self.dtype)
 
 
 @dataclass(frozen=True)
@@ -359,7 +359,7 @@ class Mirror:
 
     def finish(self, value: Any, error: Any, dtype: np.dtype, rounded: bool = True) -> Known:
         """Round a result to its dtype; an operation that is not correctly rounded adds to the bound."""
-        value = np.array(value, complex if np.iscomplexobj(value) else float)
+        value = np.array(value, complex if np.iscomplexobj(value) else float, order="C")
         error = np.broadcast_to(np.array(error, float), value.shape).copy()
         if self.wild or np.iscomplexobj(value):
             return Known(value, np.zeros(value.shape), dtype)
