@@ -139,6 +139,12 @@ class Survey:
         """The ids of the nodes that are held."""
         return {id(value) for value, held in zip(self.nodes, self.held) if held}
 
+    def numbers_of(self, fusion: Fusion) -> list[int]:
+        """Which of the numbers each number of a fusion of these nodes is, in the order of its terms."""
+        operands = [((id(x.record), i), y) for x in self.nodes for i, y in enumerate(x.record.inputs)]  # type: ignore[union-attr]
+        places = {place: number for number, place in enumerate(place for place, y in operands if type(y) is not Value)}
+        return [places[term.place] for term in fusion.terms if isinstance(term, NumberTerm)]
+
     def below(self, node: int) -> set[int]:
         """A node and all that it is computed from, by their numbers."""
         found, stack = {node}, [node]
@@ -204,9 +210,7 @@ class Launch:
         places: list[Any] = [member.place for member in outputs]
         sources = [term for term in fusion.terms if isinstance(term, ArrayTerm)]
         self._arrays = [(~codes[id(term.source)], term.layout.offset - term.source.offset) for term in sources]
-        operands = [((id(record), i), x) for record in records for i, x in enumerate(record.inputs)]  # type: ignore[union-attr]
-        numbers = {place: number for number, place in enumerate(place for place, x in operands if type(x) is not Value)}
-        self._numbers = [numbers[term.place] for term in fusion.terms if isinstance(term, NumberTerm)]
+        self._numbers = survey.numbers_of(fusion)
         self._call: Call | None = None
         self._reduction = reduce.prepare(fusion, index, how, terms, places) if isinstance(how, Folding) else None
         self._prepared = None if self._reduction else launch.prepare(fusion, terms, places)

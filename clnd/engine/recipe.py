@@ -7,34 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 from clnd.opencl import Bound
 
+from .dtypes import Scalar
 from .fusion import ArrayTerm, Cut, Fusion
-from .launch import Prepared, Terms, prepare
+from .launch import Prepared, prepare
 from .layout import Layout, compact
+from .plan import Survey
 from .value import Value
 
 if TYPE_CHECKING:
     from clnd.opencl import Buffer
 
-MOST = 4096  # sizes of one structure that are kept
-_sizes: dict[Any, dict[int, Prepared]] = {}  # for each structure the launches of arrays of a size
+MOST = 4096  # recipes that are kept, and sizes of each
+_recipes: dict[Any, Recipe | None] = {}
 
 
 class Recipe:
-    """How to compute some waiting values, from other arrays than theirs.
+    """How to compute some waiting values, from other arrays than theirs and with other numbers.
 
     Parameters
     ----------
-    inputs : sequence of Value
-        Arrays of one shape with one axis, or single numbers, with buffers of their own, and all that the values are computed from.
-    results : sequence of Value
-        What waits. The recipe refers to none of these.
-
-    Attributes
-    ----------
-    numbers : list of scalars
-        Those in it, in the order of the kernel's arguments.
-    sizes : dict
-        The launches for arrays of each size; one dict for all recipes that differ in numbers alone.
+    survey : Survey
+        Of the values, whose arrays are of one shape with one axis, or single numbers, with buffers of their own. The recipe refers to none.
+    arrays : sequence of int
+        How the user of the recipe numbers these arrays.
 
     Raises
     ------
@@ -42,19 +37,21 @@ class Recipe:
         Where one kernel does not do.
     """
 
-    __slots__ = ("_arrays", "_device", "_outputs", "_terms", "numbers", "sizes")
+    __slots__ = ("_arrays", "_device", "_numbers", "_outputs", "_sizes", "_terms")
 
-    def __init__(self, inputs: Sequence[Value], results: Sequence[Value]) -> None:
-        first = results[0]
+    def __init__(self, survey: Survey, arrays: Sequence[int]) -> None:
+        first, *_ = results = survey.nodes[: survey.wanted]
         fusion = Fusion(first.shape, first.device)
         self._outputs = [fusion.add(value) for value in results]
-        terms = Terms(fusion, first.device.traits.lanes)
-        numbers = {id(value.buffer): i for i, value in enumerate(inputs)}
-        self._arrays = [numbers[id(term.source.buffer)] for term in terms.arrays]
-        self.numbers = [term.number for term in terms.numbers]
+        self._arrays = [arrays[~survey.codes[id(term.source)]] for term in fusion.terms if isinstance(term, ArrayTerm)]
+        self._numbers = survey.numbers_of(fusion)
         self._device = first.device
         self._terms = [ArrayTerm(None, term.layout, term.dtype) if type(term) is ArrayTerm else term for term in fusion.terms]  # type: ignore[arg-type]
-        self.sizes = _sizes.setdefault((first.device, terms.key, tuple(self._outputs)), {})
+        self._sizes: dict[int, Prepared] = {}  # the launches for arrays of each
+
+    def numbers(self, survey: Survey) -> list[Scalar]:
+        """The numbers of values of this structure, in the order of the kernel's arguments."""
+        return [survey.numbers[i] for i in self._numbers]
 
     def bound(self, size: int) -> BoundRecipe:
         """The recipe for arrays of `size` elements that are the same at most launches, and begin where their buffers do."""
@@ -62,29 +59,31 @@ class Recipe:
         places = [*enumerate(prepared.outputs), *((count + i, at) for i, at in zip(self._arrays, prepared.arrays, strict=True))]
         return BoundRecipe(self, prepared, places)
 
-    def of(self, size: int, outputs: Sequence[Buffer], arrays: Sequence[tuple[Buffer | None, int]]) -> tuple[Prepared, list[Any]]:
+    def of(
+        self, size: int, numbers: Sequence[Scalar], outputs: Sequence[Buffer], arrays: Sequence[tuple[Buffer | None, int]]
+    ) -> tuple[Prepared, list[Any]]:
         """A launch, for `together`: into these buffers, from these, each beside where in it `size` elements begin, below `MARGIN`."""
         prepared = self._of_size(size)
-        return prepared, prepared.filled(outputs, [arrays[i] for i in self._arrays], self.numbers)
+        return prepared, prepared.filled(outputs, [arrays[i] for i in self._arrays], numbers)
 
     def _of_size(self, size: int) -> Prepared:
-        prepared = self.sizes.get(size)
+        prepared = self._sizes.get(size)
         if prepared is None:
             fusion = Fusion((size,), self._device)
             for term in self._terms:
                 if type(term) is ArrayTerm:
                     term = ArrayTerm(term.source, Layout((size,), term.layout.strides, 0), term.dtype)
                 fusion.terms.append(term)
-            if len(self.sizes) >= MOST:
-                self.sizes.clear()
-            prepared = self.sizes[size] = prepare(fusion, self._outputs, [compact((size,))] * len(self._outputs))
+            if len(self._sizes) >= MOST:
+                self._sizes.clear()
+            prepared = self._sizes[size] = prepare(fusion, self._outputs, [compact((size,))] * len(self._outputs))
         return prepared
 
 
 class BoundRecipe:
     """A recipe with a kernel of its own, whose arguments are set when they change. It is not for where somebody listens to the devices."""
 
-    __slots__ = ("_bound", "_numbers", "_places", "_positions", "_recipe")
+    __slots__ = ("_bound", "_numbers", "_places", "_positions", "_recipe", "_set")
 
     def __init__(self, recipe: Recipe, prepared: Prepared, places: list[tuple[int, int]]) -> None:
         self._recipe, self._places, self._positions = recipe, places, prepared.numbers
@@ -93,32 +92,42 @@ class BoundRecipe:
             if argument is not None:
                 self._bound.set(position, argument)
         self._bound.outputs = prepared.outputs
-        self._numbers: list[Any] = [None] * len(prepared.numbers)
-        self._renew(recipe)
+        self._set: list[Any] = [None] * len(prepared.numbers)  # the numbers that are bound
+        self._numbers: Sequence[Scalar] | None = None  # those of the last launch
 
-    def launch(self, recipe: Recipe, buffers: Sequence[Any]) -> bool:
-        """Launch with buffers to store to, and then those of the inputs. False if it differs from the first recipe by more than numbers."""
+    def launch(self, recipe: Recipe, numbers: Sequence[Scalar], buffers: Sequence[Any]) -> bool:
+        """Launch with buffers to store to, and then those of the inputs. False if it is for another recipe."""
         if recipe is not self._recipe:
-            if recipe.sizes is not self._recipe.sizes:
-                return False
-            self._renew(recipe)
+            return False
+        if numbers is not self._numbers:
+            for i, number in enumerate(numbers):
+                if number != self._set[i] or number == 0:  # which has a sign
+                    self._set[i] = None  # Ctrl-C may come before it is bound
+                    self._bound.set(self._positions[i], number)
+                    self._set[i] = number
+            self._numbers = numbers
         self._bound.give([(position, buffers[i]) for i, position in self._places])
         self._bound.launch()
         return True
 
-    def _renew(self, recipe: Recipe) -> None:
-        self._recipe = recipe
-        for i, (position, number) in enumerate(zip(self._positions, recipe.numbers, strict=True)):
-            if number != self._numbers[i] or number == 0:  # which has a sign
-                self._numbers[i] = number
-                self._bound.set(position, number)
 
-
-def recipe(inputs: Sequence[Value], results: Sequence[Value]) -> Recipe | None:
-    """The recipe of `results`; None where one kernel does not do."""
+def recipe(inputs: Sequence[Value], results: Sequence[Value]) -> tuple[Recipe, list[Scalar]] | None:
+    """The recipe of `results`, computed from `inputs`, and their numbers; None where one kernel does not do."""
     if any(value.strides is not None for value in results):
         return None
-    try:
-        return Recipe(inputs, results)
-    except Cut:
+    survey = Survey(list(results))
+    if survey.before is not None:
         return None
+    numbers = {id(value.buffer): i for i, value in enumerate(inputs)}
+    arrays = tuple(numbers[id(value.buffer)] for value in survey.arrays)
+    key = survey.key, arrays
+    found = _recipes.get(key)
+    if found is None and key not in _recipes:
+        try:
+            found = Recipe(survey, arrays)
+        except Cut:
+            pass
+        if len(_recipes) >= MOST:
+            _recipes.clear()
+        _recipes[key] = found
+    return None if found is None else (found, found.numbers(survey))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
@@ -71,6 +71,8 @@ class Kernel(NamedTuple):
     Attributes
     ----------
     recipe : engine.Recipe
+    numbers : sequence of numbers
+        What the recipe is given, beside arrays.
     states : tuple of int
         Behind the result it gives the new states of these arrays, by their numbers.
     like : int
@@ -78,6 +80,7 @@ class Kernel(NamedTuple):
     """
 
     recipe: engine.Recipe
+    numbers: Sequence[Any]
     states: tuple[int, ...]
     like: int
 
@@ -100,8 +103,8 @@ def kernel_for(name: str, rule: Rule, device: Any, kinds: tuple[Any, ...], attrs
     with engine.eager(False):
         result, states = _waiting(name, rule, given, numbers, like)
     single = [x for x in numbers.values() if isinstance(x, Value)]
-    recipe = engine.recipe([*given.values(), *single], [result, *states.values()])
-    return None if recipe is None else Kernel(recipe, tuple(arrays.index(array) for array in states), arrays.index(like))
+    found = engine.recipe([*given.values(), *single], [result, *states.values()])
+    return None if found is None else Kernel(*found, tuple(arrays.index(array) for array in states), arrays.index(like))
 
 
 def _number(operator: str, name: str, value: Any) -> float:
