@@ -25,7 +25,7 @@ def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
     """Run `clnd` in a process of its own, for what is read once in a process."""
     paths = os.pathsep.join(filter(None, [PLACE, os.environ.get("PYTHONPATH", "")]))
     environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "200", **variables}
-    return subprocess.run([sys.executable, "-m", "clnd.cli", *arguments], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-m", "clnd", *arguments], env=environment, capture_output=True, text=True, check=False)
 
 
 def succeed(*arguments: str, **variables: str) -> str:

@@ -12,7 +12,7 @@ from clnd.engine import state
 from clnd.ops import registry
 
 PACKAGE = Path(clnd.__file__).parent
-SCRIPTS = {"clnd.cli.__main__", "clnd.examples.tutorial"}  # importing them runs them
+SCRIPTS = {"clnd.__main__", "clnd.examples.tutorial"}  # importing them runs them
 
 LAZY = {"clnd.capture", "clnd.profiler"}  # their examples show what CLND_EAGER=1 turns off
 

@@ -99,7 +99,7 @@ def implementations() -> list[Implementation]:
     environment = {name: value for name, value in environment.items() if name not in ("CLND_DEVICES", "CLND_AS_GPU", "CLND_TRAITS")}
     environment["PYTHONPATH"] = os.pathsep.join([str(HERE), environment.get("PYTHONPATH", "")])
     listed = subprocess.run(
-        [sys.executable, "-m", "clnd.cli", "devices", "--json"], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "clnd", "devices", "--json"], env=environment, capture_output=True, text=True, check=False
     )
     if listed.returncode or not listed.stdout.strip():
         sys.exit(f"`clnd devices --json` fails: {listed.stderr}")

@@ -1,0 +1,5 @@
+"""Runs the `clnd` command as ``python -m clnd``."""
+
+from clnd.cli import main
+
+main()

@@ -1,5 +1,0 @@
-"""Runs the `clnd` command as ``python -m clnd.cli``."""
-
-from clnd.cli import main
-
-main()
