@@ -855,6 +855,90 @@ def adam_torch(_: Library, inputs: Sequence[Array]) -> Callable[[], Sequence[Arr
 
 add("Adam on 50 parameters of different sizes", 0.5, drawn(*ADAM, *ADAM, low=0.01), mx=adam_mx, torch=adam_torch)
 
+# What users call, too
+
+_PLANE, _IMAGES = (2048, 1024), (16, 64, 32, 32)
+
+for _name, _shapes, _mx, _torch in (
+    ("norm of 2048x1024", [_PLANE], lambda x: nd().norm(x), lambda x: torch().linalg.norm(x)),
+    ("norm of 2048x1024, axis 1", [_PLANE], lambda x: nd().norm(x, axis=1), lambda x: torch().linalg.norm(x, dim=1)),
+    ("sum of 64x64", [(64, 64)], lambda x: nd().sum(x), lambda x: x.sum()),
+    ("clip of 2048x1024", [_PLANE], lambda x: nd().clip(x, -0.5, 0.5), lambda x: x.clamp(-0.5, 0.5)),
+    ("two of 2048x1024, one after the other", [_PLANE] * 2, lambda x, y: nd().concat(x, y, dim=1), lambda x, y: torch().cat((x, y), 1)),
+    ("two of 2048x1024, stacked", [_PLANE] * 2, lambda x, y: nd().stack(x, y), lambda x, y: torch().stack((x, y))),
+    ("64x64, 16 by 16 times", [(64, 64)], lambda x: nd().tile(x, (16, 16)), lambda x: x.tile(16, 16)),
+    ("100,000 numbers, each 4 times", [(100_000,)], lambda x: nd().repeat(x, 4), lambda x: x.repeat_interleave(4)),
+    ("2048x1024 mirrored", [_PLANE], lambda x: nd().flip(x, axis=1), lambda x: x.flip(1)),
+    ("running sums of 2048x1024", [_PLANE], lambda x: nd().cumsum(x, axis=1), lambda x: x.cumsum(1)),
+    (
+        "reflecting borders, N16 C64 32x32",
+        [_IMAGES],
+        lambda x: nd().pad(x, mode="reflect", pad_width=(0, 0, 0, 0, 1, 1, 1, 1)),
+        lambda x: F().pad(x, (1, 1, 1, 1), mode="reflect"),
+    ),
+    (
+        "nearest neighbours, twice N16 C64 32x32",
+        [_IMAGES],
+        lambda x: nd().UpSampling(x, scale=2, sample_type="nearest"),
+        lambda x: F().interpolate(x, scale_factor=2),
+    ),
+    (
+        "global average pooling, N16 C64 32x32",
+        [_IMAGES],
+        lambda x: nd().Pooling(x, kernel=(1, 1), global_pool=True, pool_type="avg"),
+        lambda x: F().adaptive_avg_pool2d(x, 1),
+    ),
+    ("rows of 2048x1024 of length 1", [_PLANE], lambda x: nd().L2Normalization(x), lambda x: F().normalize(x, dim=1, eps=1e-5)),
+    (
+        "transposed convolution 4x4 stride 2, N16 C64 32x32 K32",
+        [_IMAGES, (64, 32, 4, 4)],
+        lambda x, w: nd().Deconvolution(x, w, kernel=(4, 4), stride=(2, 2), pad=(1, 1), num_filter=32),
+        lambda x, w: F().conv_transpose2d(x, w, stride=2, padding=1),
+    ),
+):
+    call(_name, 1, drawn(*_shapes), 1e-3, mx=_mx, torch=_torch)
+
+
+def written(x: Array, part: Any, value: Any) -> Array:
+    """An array that is there already, of which a part is written."""
+    x[part] = value
+    return x
+
+
+for _name, _part, _value in (("an element", (3, 5), 0.5), ("a row", 3, 0.5), ("a column", (slice(None), 3), 0.25)):
+    _form = functools.partial(written, part=_part, value=_value)
+    call(f"writing {_name} of 2048x1024", 1, drawn(_PLANE), mx=_form, torch=_form)
+
+
+def positive_definite() -> list[Array]:
+    x = np.random.default_rng(7).uniform(-1, 1, (256, 256))
+    return [(x @ x.T + 256 * np.eye(256)).astype("float32")]
+
+
+call("Cholesky factor of 256x256", 1, positive_definite, mx=lambda x: nd().linalg.potrf(x), torch=lambda x: torch().linalg.cholesky(x))
+call("inverse of 256x256", 1, positive_definite, mx=lambda x: nd().linalg.inverse(x), torch=lambda x: torch().linalg.inv(x))
+
+for _name, _shapes, _result, _mx, _torch in (
+    ("GELU of 2048x1024", [_PLANE], _PLANE, lambda x: nd().LeakyReLU(x, act_type="gelu"), lambda x: F().gelu(x)),
+    ("largest of each row of 2048x1024", [_PLANE], (2048,), lambda x: nd().max(x, axis=1), lambda x: x.amax(1)),
+    ("product of each row of 2048x1024", [_PLANE], (2048,), lambda x: nd().prod(x, axis=1), lambda x: x.prod(1)),
+    (
+        "average pooling 2x2, N16 C64 32x32",
+        [_IMAGES],
+        (16, 64, 16, 16),
+        lambda x: nd().Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="avg"),
+        lambda x: F().avg_pool2d(x, 2),
+    ),
+    (
+        "instance normalisation, N16 C64 32x32",
+        [_IMAGES, (64,), (64,)],
+        _IMAGES,
+        lambda x, g, b: nd().InstanceNorm(x, g, b, eps=1e-5),
+        lambda x, g, b: F().instance_norm(x, weight=g, bias=b, eps=1e-5),
+    ),
+):
+    call_and_gradients(_name, (1, 1), _shapes, _result, tolerance=1e-3, mx=_mx, torch=_torch)
+
 
 # --- growth: the same work, larger and larger ---
 

@@ -242,6 +242,8 @@ class Launch:
             arrays, numbers = survey.arrays, survey.numbers
             sources = [(arrays[i].buffer, arrays[i].offset + apart) for i, apart in self._arrays]
             given = [numbers[i] for i in self._numbers]
+            if self._target is not None:
+                arrays[self._target].buffer.since = self._device.launched  # type: ignore[union-attr]
             if self._prepared is not None:
                 self._prepared.launch(buffers, sources, given)
             elif self._reduction is not None:

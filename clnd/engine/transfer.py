@@ -108,7 +108,6 @@ def write_region(slot: Slot, region: Layout, source: Value) -> None:
     """
     with plan.lock:
         target = slot.value
-        target.buffer.since = target.device.launched
         plan.write(source, Value(region.shape, target.dtype, target.device).place(target.buffer, region))
 
 

@@ -289,9 +289,11 @@ def user_site(above: int = 2) -> Site:
     modules = _modules
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module not in modules:
-            modules[module] = (module == "clnd" or module.startswith("clnd.")) and not module.startswith("clnd.examples")
-        if not modules[module]:
+        inside = modules.get(module)
+        if inside is None:
+            inside = (module == "clnd" or module.startswith("clnd.")) and not module.startswith("clnd.examples")
+            modules[module] = inside
+        if not inside:
             return frame.f_code, frame.f_lasti
         frame = frame.f_back
     return None

@@ -17,6 +17,7 @@ from clnd.ops import Operator
 from clnd.ops.declare import checks
 
 from .conventions import CONVENTIONS
+from .conventions.arithmetic import SAME
 from .names import PARAMETERS
 
 NUMBERS = (bool, int, float, np.integer, np.floating, np.bool_)
@@ -162,6 +163,7 @@ def deliver(name: str, result: Any, context: Context, out: Any = None) -> Any:
 def operator_method(op: Operator, method: str) -> Callable[..., Any]:
     """`__add__`, `__radd__` and the like. The shortest way from two arrays to a record."""
     call: Callable[..., Any] = CONVENTIONS.get(op.name, op)
+    both = op.of_two if op.name in SAME else call
     name = op.name
     if len(op.names) == 1:
         return lambda self: NDArray(call(self.value), self._context)
@@ -171,7 +173,7 @@ def operator_method(op: Operator, method: str) -> Callable[..., Any]:
         if kind is NDArray:
             if other._context is not context and other._context != context:
                 unwrap(name, (self, other))
-            return NDArray(call(self.value, other.value), context)
+            return NDArray(both(self.value, other.value), context)
         if kind is float or kind is int or isinstance(other, NUMBERS):
             return NDArray(call(self.value, other), context)
         if isinstance(other, (np.ndarray, list, tuple)):

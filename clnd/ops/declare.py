@@ -439,26 +439,28 @@ class Elementwise(Operator):
 
     def of_two(self, lhs: Any, rhs: Any) -> Value:
         """The same for two operands and no attributes, by a shorter way where operands of these kinds were met before."""
-        if type(lhs) is Value:
-            first: Value = lhs
-            if type(rhs) is Value:
-                if lhs.shape != rhs.shape or lhs.device is not rhs.device:
-                    return self(lhs, rhs)
-                expression = self._expressions.get((lhs.dtype, rhs.dtype))
-            else:
-                expression = self._expressions.get((lhs.dtype, type(rhs)))
-                if expression is not None:
-                    rhs = dtypes.to_scalar(rhs, expression.operands[1])
+        if type(lhs) is type(rhs) is Value:
+            expression = self._expressions.get((lhs.dtype, rhs.dtype))
+            if expression is None or lhs.device is not rhs.device:
+                return self(lhs, rhs)
+            shape, device = lhs.shape, lhs.device
+            if shape != rhs.shape:
+                shape = broadcast_shapes(self.name, (shape, rhs.shape))
+        elif type(lhs) is Value:
+            expression = self._expressions.get((lhs.dtype, type(rhs)))
+            if expression is None:
+                return self(lhs, rhs)
+            shape, device = lhs.shape, lhs.device
+            rhs = dtypes.to_scalar(rhs, expression.operands[1])
         elif type(rhs) is Value:
-            first = rhs
             expression = self._expressions.get((type(lhs), rhs.dtype))
-            if expression is not None:
-                lhs = dtypes.to_scalar(lhs, expression.operands[0])
+            if expression is None:
+                return self(lhs, rhs)
+            shape, device = rhs.shape, rhs.device
+            lhs = dtypes.to_scalar(lhs, expression.operands[0])
         else:
             return self(lhs, rhs)
-        if expression is None:
-            return self(lhs, rhs)
-        return engine.defer(self, expression, (lhs, rhs), {}, first.shape, expression.result, first.device)
+        return engine.defer(self, expression, (lhs, rhs), {}, shape, expression.result, device)
 
     def expression(self, kinds: Sequence[Any]) -> Expression:
         """The code for operands of these dtypes (Python's types stand for numbers)."""

@@ -19,7 +19,11 @@ def _typed(name: str, lhs: Any, rhs: Any) -> tuple[Any, Any]:
     return lhs, rhs
 
 
-@convention("add", "subtract", "multiply", "modulo", "power", "raised", "maximum", "minimum", "hypot")
+# Between two arrays these are as they are.
+SAME = ("add", "subtract", "multiply", "modulo", "power", "raised", "maximum", "minimum", "hypot")
+
+
+@convention(*SAME)
 def arithmetic(op: Operator) -> Convention:
     """A scalar takes the array's dtype."""
 
