@@ -28,6 +28,9 @@ TILE = 100  # of a tile beside its products
 MOVE = 1.1  # of an element that is packed, or stored alone
 AGAIN = 0.2  # of an element of a large right factor for each time that it is read from where it lies
 SCATTERED = 4  # of an element of a large left factor whose rows do not lie along the depth
+WAYS = 8  # rows whole pages apart of which the first cache keeps a line each; of more, the products take so many times as long:
+CROWDED = 1.1
+PAGE = 4096  # bytes
 
 
 def computed_in(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -184,6 +187,8 @@ def _tiles_cost(problem: Problem, choice: Choice) -> float:
     (batch, m, k), n = a.shape, b.shape[1]
     down, across = -(-m // choice.rows), -(-n // (choice.columns * problem.lanes))
     each = max((choice.rows + 1) * choice.columns / 2, (choice.rows + choice.columns) / 1.5)
+    if choice.rows > WAYS and not choice.packed[0] and a.strides[2] == 1 and a.strides[1] * problem.dtype.itemsize % PAGE == 0:
+        each *= CROWDED
     cost = down * across * (each * k + TILE)
     if not choice.packed[1] and not _in_rows(b, choice.columns * problem.lanes):
         cost += down * across * problem.lanes * k
