@@ -17,11 +17,10 @@ ${common.head({storage}, {storage}, fp64)}\
 ${common.memory({storage, "uchar"} if kind == "paths" else {storage}, "long", n)}\
 
 __kernel void ${name}(
-    __global ${storage} *out, const long out_start, __global const ${storage} *data, const long data_start,
+    __global ${storage} *out, __global const ${storage} *data, const long data_start,
     __global const ${"uchar" if kind == "paths" else storage} *ways, const long ways_start,
     long t, const long steps, const long times, const long row, const long states)
 {
-    out += out_start;
     data += data_start;
     ways += ways_start;
 % if schedule == "cpu":
@@ -40,9 +39,12 @@ ${common.each_position("at", "row", "long", schedule)} {
         const ${mask} place = (${mask})(s)${places};
         ${v} before = place < 2 ? (${v})(0) : (${v})(-INFINITY);
         if (t > 0) {
-            // What is read before a sequence's first state is not used: `out_start` makes room for it.
+            // Nothing is read before a sequence's first state: another work-item may be writing there.
             const ${v} stay = ${load(storage, "out + here - row")};
-            const ${v} one = ${load(storage, "out + here - row - 1")}, two = ${load(storage, "out + here - row - 2")};
+% for k, name_ in ((1, "one"), (2, "two")):
+            ${v} ${name_} = ${"0" if n == 1 else f"({v})({', '.join(['0'] * k + [f'stay.s{lane:x}' for lane in range(n - k)])})"};
+            if (s >= ${k}) ${name_} = ${load(storage, f"out + here - row - {k}")};
+% endfor
             const ${mask} skips = ${"ways[at]" if n == 1 else f"convert_{mask}(load_uchar(ways + at, count))"};
             const ${v} step = place > 0 ? one : (${v})(-INFINITY), skip = (place > 1${" && " if n == 1 else ") & ("}skips != 0) ? two : (${v})(-INFINITY);
             const ${v} most = fmax(stay, fmax(step, skip));

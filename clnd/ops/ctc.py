@@ -34,21 +34,20 @@ def _recursion(kind: str, data: Value, ways: Value) -> Value:
     kernel = device.kernel(
         "ctc",
         f"ctc_{kind}__{data.dtype}",
-        arguments=("buffer", "long", "buffer", "long", "buffer", *["long"] * 6),
+        arguments=("buffer", "buffer", "long", "buffer", *["long"] * 6),
         storage=dtypes.INFO[data.dtype].storage,
         kind=kind,
     )
-    room = 2  # elements before the first that states without two before read, and do not use
-    buffer = device.allocate((room + result.size) * data.dtype.itemsize)
+    buffer = device.allocate(result.size * data.dtype.itemsize)
     grid, steps = engine.grid(device.traits, row, engine.ROUNDS // device.traits.lanes), 1
     if device.traits.schedule == "cpu":
         items = min(batch, max(2 * device.traits.compute_units, batch * states // engine.ROUNDS))
         grid, steps = ((items,), (1,)), max(1, engine.ROUNDS // (-(-batch // items) * states))
-    arguments = (buffer, room, data.buffer, data.offset, ways.buffer, ways.offset)
+    arguments = (buffer, data.buffer, data.offset, ways.buffer, ways.offset)
     for first in range(0, times, steps):
         t = times - 1 - first if kind == "backward" else first
         kernel(*grid, *arguments, t, min(steps, times - first), times, row, states)
-    return result.place(buffer, engine.Layout(result.shape, compact(result.shape).strides, room))
+    return result.place(buffer, compact(result.shape))
 
 
 @launched(
