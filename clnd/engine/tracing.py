@@ -192,9 +192,11 @@ def frozen(x: Any) -> Any:
     kind = type(x)
     if kind in _PLAIN or isinstance(x, (np.dtype, Device)):
         return x
+    if kind is bool:
+        return kind, x
     if isinstance(x, (tuple, list)):
         return (kind, *[y if type(y) is int else frozen(y) for y in x])
-    if isinstance(x, (bool, int, float, np.generic)):
+    if isinstance(x, (int, float, np.generic)):
         return kind, repr(x)
     if hasattr(kind, "__dataclass_fields__") and kind.__dataclass_params__.frozen:
         return (kind, *[frozen(getattr(x, name)) for name in kind.__dataclass_fields__])

@@ -39,21 +39,23 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
     reads_out = "out" in attributes  # rather than only being written
     attributes = {a: default for a, default in attributes.items() if a != "out"}
     checked = checks(op.function if call is op else call)
-    order = list(attributes)
+    order, count = list(attributes), len(arrays)
     must = [attribute for attribute, default in attributes.items() if default is inspect.Parameter.empty]
 
     def function(*args: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> Any:
         if variadic:
             given = args[0] if len(args) == 1 and isinstance(args[0], (list, tuple)) else args
             kwargs.pop("num_args", None)
+        elif len(args) == count:
+            given = args
         else:
-            given = args[: len(arrays)]
-            for attribute, value in zip(order, args[len(arrays) :], strict=False):
+            given = args[:count]
+            for attribute, value in zip(order, args[count:], strict=False):
                 if attribute in kwargs:
                     raise DTypeError(f"{function.__name__}: {attribute} is given twice")
                 kwargs[attribute] = value
-            if len(args) > len(arrays) + len(order):
-                raise DTypeError(f"{function.__name__} takes at most {len(arrays) + len(order)} arguments, {len(args)} given")
+            if len(args) > count + len(order):
+                raise DTypeError(f"{function.__name__} takes at most {count + len(order)} arguments, {len(args)} given")
             for array in arrays[len(given) :]:
                 if array in kwargs:
                     given = (*given, kwargs.pop(array))
@@ -86,6 +88,8 @@ def wrap(op: Operator, name: str) -> Callable[..., Any]:
         finally:
             state.site = before
         del values  # a write into a part of `out` costs the part only if nobody refers to the whole
+        if out is None and type(result) is Value:
+            return NDArray(result, context)
         return deliver(function.__name__, result, context, out)
 
     keyword = inspect.Parameter.KEYWORD_ONLY

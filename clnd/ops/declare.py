@@ -526,6 +526,14 @@ def recorded(op: Operator, inputs: tuple[Any, ...], attrs: dict[str, Any], value
     return value
 
 
+@functools.lru_cache(maxsize=4096)
+def _folded(shape: Shape, axes: tuple[int, ...], keepdims: bool, ndmin: int) -> Shape:
+    """The shape of what is folded along `axes`, which are kept as axes of one element or dropped."""
+    if keepdims:
+        return tuple(1 if i in axes else n for i, n in enumerate(shape)) or (1,) * ndmin
+    return tuple(n for i, n in enumerate(shape) if i not in axes) or (1,) * ndmin
+
+
 class Reduction(Operator):
     """Folds elements along axes; waits, and takes the elementwise work before it into its kernel.
 
@@ -571,8 +579,7 @@ class Reduction(Operator):
         axes = normalize_axes(self.name, attrs["axis"], data.ndim)
         wanted = attrs.get("dtype")
         result = self.result_dtype(data.dtype) if wanted is None else dtypes.as_dtype(wanted)
-        one = [1 if i in axes else n for i, n in enumerate(data.shape)]
-        shape = tuple(one if attrs["keepdims"] else [n for i, n in enumerate(data.shape) if i not in axes]) or (1,) * ndmin
+        shape = _folded(data.shape, axes, bool(attrs["keepdims"]), ndmin)
         if data.size == 0 and 0 not in shape:
             if self.empty is None:
                 raise ShapeError(f"{self.name} of no elements (shape {data.shape}, axis {attrs['axis']}) has no value")
