@@ -29,6 +29,7 @@ class Quirk(NamedTuple):
 POCL, INTEL, MESA, ORACLE = "Portable Computing Language", "Intel(R) OpenCL", "rusticl", "Oclgrind"  # platforms' names
 QUIRKS = (
     Quirk((POCL,), "lists a device that its compiler (3.0: LLVM 14) is too old for", "each device builds a kernel once", "opencl/trial.py"),
+    Quirk((POCL,), "3.0 takes a Zen 4 for a Zen 3, and dies of its vectors", "tries them in another process", "opencl/trial.py"),
     Quirk((INTEL,), "PyPI's .icd files name a path that is not there", "writes files that do, for the loader", "opencl/drivers.py"),
     Quirk((POCL, INTEL), "grant more memory than there is, and are killed when it is written", "keeps account", "opencl/memory.py"),
     Quirk((POCL, MESA), "hang in a process forked after they were used", "a forked process gets an error", "opencl/devices.py"),

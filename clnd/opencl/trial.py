@@ -19,13 +19,20 @@ from clnd.opencl.files import lock
 from clnd.opencl.host import processor
 from clnd.opencl.kernel import despite_cache
 from clnd.opencl.program import build_log
+from clnd.opencl.quirks import POCL
 
 if TYPE_CHECKING:
     import pyopencl as cl
 
 
 _SOURCE = "kernel void clnd_trial(global float* a, int n) { int i = get_global_id(0); if (i < n) a[i] = a[i] * 2.0f + 1.0f; }"
-_FORMAT = "1"
+_WIDE_SOURCE = "kernel void clnd_trial_wide(global float16* a) { a[0] = exp(a[0]); }"
+# Processors with vectors of 16 floats, as LLVM names them.
+_WIDE = (
+    *("skylake-avx512", "cascadelake", "cooperlake", "cannonlake", "icelake-client", "icelake-server", "tigerlake", "rocketlake"),
+    *("sapphirerapids", "emeraldrapids", "graniterapids", "graniterapids-d", "diamondrapids", "znver4", "znver5", "knl", "knm"),
+)
+_FORMAT = "2"
 _KIND = "trials"
 _DAY = 24 * 60 * 60  # seconds
 _PATIENCE = 120  # seconds; only a device whose first trial killed a process is tried with a limit
@@ -43,7 +50,8 @@ def reason_unusable(device: cl.Device) -> str | None:
     -----
     The trial runs in this process, with a marker on disk while it lasts. A marker that nobody holds was left by a process that died in
     the trial: then the device is tried in a process of its own, and if that dies or hangs too the device stays unusable until
-    `forget_trials`.
+    `forget_trials`. So is a device whose compiler takes the processor for an older one, without the vectors that the device says it has:
+    such compilers die of them.
     """
     key = trial_key(device)
     kept = _read(key)
@@ -53,7 +61,10 @@ def reason_unusable(device: cl.Device) -> str | None:
         with _marker(key) as abandoned:
             kept = _read(key)  # another process may have been at it a moment ago
             if kept is None:
-                reason, fatal = _attempt_apart(key) if abandoned else (attempt(device), False)
+                older = taken_for(device)
+                reason, fatal = _attempt_apart(key) if abandoned or older else (attempt(device), False)
+                if reason and older:
+                    reason = f"its compiler takes the processor for the older {older}: {reason}"
                 kept = _Answer(reason, fatal, time.time())
                 _write(key, describe(device), kept)
     return kept.reason
@@ -72,17 +83,29 @@ def forget_trials() -> int:
     return answers
 
 
+def taken_for(device: cl.Device) -> str | None:
+    """Name the processor that the compiler of a device compiles for, where that has no vectors as wide as those of the device.
+
+    PoCL's versions end with that name: ``OpenCL 3.0 PoCL HSTR: pthread-x86_64-unknown-linux-gnu-znver3``.
+    """
+    if POCL not in device.platform.name or device.native_vector_width_float < 16:
+        return None
+    compiled_for = device.version.strip().rpartition("-gnu-")[2]
+    return None if compiled_for.endswith(_WIDE) else compiled_for
+
+
 def attempt(device: cl.Device) -> str | None:
-    """Build and run a small kernel, and compare what it computes."""
+    """Build and run a small kernel, where the compiler is in doubt another with wide vectors, and compare what they compute."""
     import pyopencl as cl
 
     program = None
+    wide = taken_for(device) is not None
     try:
         if not device.available or not device.compiler_available:
             return "the driver says that the device or its compiler is not available"
         context = cl.Context([device])
         queue = cl.CommandQueue(context)
-        program = cl._cl._Program(context, _SOURCE)
+        program = cl._cl._Program(context, _SOURCE + _WIDE_SOURCE * wide)
         program._build(options=b"-cl-std=CL1.2", devices=[device])
         values = np.arange(37, dtype=np.float32)
         buffer = cl.Buffer(context, cl.mem_flags.READ_WRITE, values.nbytes)
@@ -94,6 +117,15 @@ def attempt(device: cl.Device) -> str | None:
         result = np.zeros_like(values)
         cl.enqueue_copy(queue, result, buffer)
         queue.finish()
+        if wide:
+            numbers = np.zeros(16, np.float32)
+            cl.enqueue_copy(queue, buffer, numbers)
+            kernel = despite_cache(lambda: cl.Kernel(program, "clnd_trial_wide"))
+            kernel.set_arg(0, buffer)
+            cl.enqueue_nd_range_kernel(queue, kernel, (1,), None)
+            cl.enqueue_copy(queue, numbers, buffer)
+            if not np.array_equal(numbers, np.ones(16, np.float32)):
+                return "a small kernel of wide vectors gave wrong numbers"
     except cl.Error as error:
         return _one_line(error, build_log(program, device) if program is not None else "")
     if not np.array_equal(result, values * 2 + 1):

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,6 +36,47 @@ def test_a_device_whose_compiler_fails_does_not(device, cache, monkeypatch):
     assert "nonsense" in reason
     assert "error" in reason
     assert "\n" not in reason
+
+
+def made_for(compiled_for, width=16, platform="Portable Computing Language"):
+    """What is asked of a device, of which a driver says that it compiles for this processor."""
+    version = f"OpenCL 3.0 PoCL HSTR: pthread-x86_64-unknown-linux-gnu-{compiled_for} "
+    return SimpleNamespace(platform=SimpleNamespace(name=platform), version=version, native_vector_width_float=width)
+
+
+@pytest.mark.parametrize(
+    ("device", "older"),
+    [
+        (made_for("znver3"), "znver3"),
+        (made_for("generic"), "generic"),
+        (made_for("znver3", width=8), None),
+        (made_for("skylake-avx512"), None),
+        (made_for("znver4"), None),
+        (made_for("znver3", platform="another"), None),
+    ],
+)
+def test_a_processor_taken_for_an_older_one(device, older):
+    assert trial.taken_for(device) == older
+
+
+def test_a_device_whose_compiler_is_in_doubt_is_tried_apart_with_wide_vectors(device, cache, attempts, monkeypatch):
+    monkeypatch.setattr(trial, "taken_for", lambda device: "znver3")
+    assert trial.reason_unusable(device.cl) is None
+    assert attempts == []
+    trial.forget_trials()
+    monkeypatch.setattr(trial, "_attempt_apart", lambda key: ("trying it killed the process", True))
+    assert trial.reason_unusable(device.cl) == "its compiler takes the processor for the older znver3: trying it killed the process"
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [("exp", None), ("exp2(1.0f) * exp", "a small kernel of wide vectors gave wrong numbers"), ("nonsense", "nonsense")],
+)
+def test_wide_vectors_are_tried(device, monkeypatch, source, reason):
+    monkeypatch.setattr(trial, "taken_for", lambda device: "znver3")
+    monkeypatch.setattr(trial, "_WIDE_SOURCE", trial._WIDE_SOURCE.replace("exp", source))
+    found = trial.attempt(device.cl)
+    assert found == reason or reason in found
 
 
 def test_a_device_that_computes_wrong_numbers_does_not(device, monkeypatch):
