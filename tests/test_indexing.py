@@ -132,6 +132,23 @@ def test_other_keys_are_refused():
         x[np.ones(4, bool)]
 
 
+def test_keys_that_are_equal_and_not_the_same():
+    """What a key of plain numbers selects is kept; 1 == True == 1.0."""
+    x = nd.array(np.arange(12.0).reshape(3, 4))
+    for _ in range(2):
+        np.testing.assert_array_equal(x[1].asnumpy(), [4, 5, 6, 7])
+        np.testing.assert_array_equal(x[1:2, 0].asnumpy(), [4])
+        np.testing.assert_array_equal(x[np.int64(1)].asnumpy(), [4, 5, 6, 7])
+        for key in (True, 1.0, slice(1.0, 2), (slice(True, 2.0), 0)):
+            with pytest.raises(TypeError):
+                x[key]
+        with pytest.raises(IndexError):
+            x[3]
+        with pytest.raises(IndexError):
+            x[1, 4]
+    np.testing.assert_array_equal(nd.zeros((4, 3))[3].asnumpy(), np.zeros(3))
+
+
 def test_an_ellipsis_of_no_axes_keeps_indices_apart():
     x = np.arange(24, dtype="float32").reshape(2, 3, 4)
     for key in ((slice(None), [0, 2], Ellipsis, [1, 3]), (slice(None), 0, Ellipsis, [1, 3]), (slice(None), [0, 2], [1, 3], Ellipsis)):

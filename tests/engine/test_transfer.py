@@ -1,5 +1,7 @@
 """Between host and device, and writes: each array keeps its elements whatever is written elsewhere, and a write costs what it writes."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 import clnd as mx
 from clnd import autograd, engine, nd
-from clnd.engine import Slot, compact, held_alone
+from clnd.engine import Slot, compact, held_alone, plan
 from measures import allocated, counted, launches, waits
 
 DTYPES = ["float16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool"]
@@ -24,6 +26,13 @@ def large() -> nd.NDArray:
 def buffer(x) -> int:
     """Which buffer an array lies in."""
     return id(x.value.buffer.cl)
+
+
+@contextmanager
+def made_plans():
+    """How many plans have been made since."""
+    before = set(plan._plans)
+    yield lambda: len(set(plan._plans) - before)
 
 
 # There and back.
@@ -165,6 +174,38 @@ def test_a_loop_that_writes_what_it_wrote_costs_its_elements():
     for _ in range(59):
         expected.append(expected[-1] * 1.5 + 0.25)
     np.testing.assert_allclose(x[:60].asnumpy(), expected, rtol=1e-5)
+
+
+def test_writes_are_planned_once():
+    """Wherever they begin, of whatever number; so are copies. Another stride is another plan."""
+    x, y = large(), nd.array(np.arange(100, dtype=np.float32))
+    mirror, given = x.asnumpy(), y.asnumpy()
+
+    def write(first):
+        for target, source in ((x, y), (mirror, given)):
+            target[first] = float(first)
+            target[first + 1 : first + 11] = source[first : first + 10]
+            target[first + 20 : first + 40 : 2] = source[:10] + first
+        copy = engine.copied(x[first : first + 40].value)
+        np.testing.assert_array_equal(engine.to_numpy(copy), mirror[first : first + 40])
+
+    write(0)
+    with made_plans() as made:
+        for first in range(2, 60, 7):
+            write(first)
+        assert made() == 0
+        x[:30:3] = 1.0
+        assert made() == 1
+
+
+def test_a_write_that_reads_what_is_written_elsewhere_computes_it_first():
+    x = large()
+    x[1:5] = x[:4] + x[2:6]
+    np.testing.assert_array_equal(x[:6].asnumpy(), [0, 2, 4, 6, 8, 5])
+    slot = Slot(x._own)
+    moved = engine.Value((4,), x.value.dtype, x.value.device).place(x.value.buffer, engine.Layout((4,), (1,), 2))
+    engine.write_region(slot, engine.Layout((4,), (1,), 3), moved)
+    np.testing.assert_array_equal(x[:8].asnumpy(), [0, 2, 4, 4, 6, 8, 5, 7])
 
 
 def test_an_element_in_place_is_written_once():

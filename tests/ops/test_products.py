@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from clnd import nd
+from clnd.ops import product_plans
 from measures import CONTEXTS, launches
 
 portability = pytest.mark.portability
@@ -51,6 +55,19 @@ def check(generator, context, sizes, transposed, dtype="float32", batch=(), plac
     bound = (np.abs(left) @ np.abs(right)) * {"float16": 2.0**-10, "float32": 2.0**-21, "float64": 2.0**-50}[dtype] * max(1, k**0.5 / 8)
     difference = np.abs(product.asnumpy().astype(np.float64) - left @ right)
     assert (difference <= bound + (1e-7 if dtype == "float16" else 0)).all(), (sizes, transposed, difference.max())
+
+
+def test_rows_whole_pages_apart_are_not_read_by_twelve_at_once():
+    device = SimpleNamespace(traits=replace(CONTEXTS[0].device.traits, schedule="cpu", lanes=16))
+
+    def chosen(n):
+        lhs, rhs = (product_plans.Lines.of((n, n), (n, 1), 0, columns) for columns in (False, True))
+        return min(product_plans.choices(product_plans.Problem(device, np.dtype("float32"), lhs, rhs)))[1]
+
+    apart = chosen(1000)
+    assert apart.rows > product_plans.WAYS and not apart.packed[0]
+    crowded = chosen(1024)
+    assert crowded.rows <= product_plans.WAYS or crowded.packed[0]
 
 
 def among_nan(array, dtype, ctx):

@@ -10,6 +10,7 @@ import pytest
 
 from clnd import autograd, engine, nd
 from clnd.errors import DTypeError, MXNetError, ShapeError
+from clnd.ops import updates
 from measures import CONTEXTS, launches
 
 LR, WD, RESCALE, CLIP = 0.1, 0.01, 0.5, 0.3
@@ -370,6 +371,20 @@ def test_a_step_taken_again_follows_what_has_changed():
         nd.adam_update(*arrays, out=arrays[0], lr=0.1, rate=1)
     with pytest.raises(DTypeError, match="lr"):
         nd.adam_update(*arrays, out=arrays[0])
+
+
+def test_another_rate_is_the_same_recipe():
+    """Only the numbers differ, whatever the weight; another form of the rule is another recipe."""
+    float32 = np.dtype("float32")
+    device = nd.ones(1).context.device
+    kinds = (float32,) * 3
+
+    def kernel(**attributes):
+        return updates.kernel_for("sgd_mom_update", updates.sgd_mom_update, device, kinds, tuple(attributes.items()), "weight")
+
+    one, other, clipping = kernel(lr=0.25, momentum=0.5), kernel(lr=0.125, momentum=0.5), kernel(lr=0.25, clip_gradient=1.0)
+    assert one.recipe is other.recipe is not clipping.recipe
+    assert sorted(set(one.numbers) - set(other.numbers)) == [0.25] and sorted(set(other.numbers) - set(one.numbers)) == [0.125]
 
 
 @pytest.mark.no_zones
