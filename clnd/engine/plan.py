@@ -6,9 +6,7 @@ else. Those are made by `clnd.engine.fusion` and kept as a plan; a plan runs wit
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 from collections import deque
 from itertools import islice
 from operator import attrgetter
@@ -18,6 +16,7 @@ import numpy as np
 
 from clnd.errors import MXNetError
 from clnd.opencl import Call, running
+from clnd.opencl.host import fork_safe_lock
 
 from . import launch, reduce
 from .code import Expression
@@ -35,9 +34,7 @@ MAX_REFUSED = 4  # of which so many may not fit
 FEW = 4  # values of which all are considered
 MOST = 4096  # plans that are kept
 
-lock = threading.RLock()
-if hasattr(os, "register_at_fork"):  # no thread that a forked process lacks shall hold it there
-    os.register_at_fork(after_in_child=lock._at_fork_reinit)  # type: ignore[attr-defined]
+lock = fork_safe_lock()
 _plans: dict[Any, First | Fewer | Launch] = {}
 _order = attrgetter("order")
 

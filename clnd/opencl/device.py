@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clnd.errors import DeviceError, MXNetError
-from clnd.opencl.host import available_memory
+from clnd.opencl.host import available_memory, fork_safe_lock
 from clnd.opencl.kernel import Bound, Kernel
 from clnd.opencl.memory import Buffer, Mapping, MemoryPool, lose
 from clnd.opencl.program import Programs
@@ -26,9 +25,7 @@ Kind = Literal["cpu", "gpu"]
 _SMALL_WRITE = 1 << 16  # bytes; up to here data is copied, and written while Python goes on
 _WAITING_WRITES = 64
 _RECENT = 1024  # launches; no more wait in a queue, by `throttle`
-_listening = threading.RLock()  # finalizers may begin to listen
-if hasattr(os, "register_at_fork"):  # no thread that a forked process lacks shall hold it there
-    os.register_at_fork(after_in_child=_listening._at_fork_reinit)  # type: ignore[attr-defined]
+_listening = fork_safe_lock()  # finalizers may begin to listen
 
 
 class Listener(Protocol):

@@ -1,12 +1,14 @@
-"""The machine that the process runs on: its free memory and its processor."""
+"""The machine that the process runs on: its free memory and its processor, and what becomes of locks when the process forks."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import platform
+import threading
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 
 def available_memory(swap: bool = False) -> int:
@@ -18,6 +20,20 @@ def available_memory(swap: bool = False) -> int:
     True
     """
     return min([_machine_available(swap), *_group_available()])
+
+
+def fork_safe_lock() -> Any:
+    """Make a reentrant lock that is free in a forked process, which lacks the thread that may hold it.
+
+    Examples
+    --------
+    >>> with fork_safe_lock():
+    ...     pass
+    """
+    lock: Any = threading.RLock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lock._at_fork_reinit)
+    return lock
 
 
 def trim() -> None:
