@@ -206,6 +206,14 @@ def _places(step: _Step) -> tuple[list[Any], list[bool]]:
     return buffers, alone
 
 
+def _same(attrs: dict[str, Any], known: dict[str, Any]) -> bool:
+    """Are attributes the numbers known? Arrays, which are none, may refuse to say."""
+    try:
+        return attrs == known
+    except ValueError:
+        return False
+
+
 # The attributes and kernel of the last step of a rule for arrays of some dtypes: the next weight's mostly has the same.
 _latest: dict[Any, list[tuple[dict[str, Any], updates.Kernel]]] = {}
 
@@ -241,10 +249,10 @@ class _Again:
         return out._base is None and out._own.strides == strides and not out._own.offset
 
     def _computes(self, name: str, attrs: dict[str, Any]) -> bool:
-        if attrs == self._attrs:
+        if _same(attrs, self._attrs):
             return True
         known, kernel = self._latest[0] if self._latest else ({}, None)
-        if kernel is None or attrs != known:
+        if kernel is None or not _same(attrs, known):
             if not all(isinstance(x, NUMBERS) for x in attrs.values()):
                 return False
             try:
