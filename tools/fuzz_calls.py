@@ -1,11 +1,12 @@
 """Call every operator with what nobody should give it: each call must answer, or be refused with an error that names the operator.
 
-    CLND_TRAITS=max_allocation=67108864 python tools/fuzz_calls.py [--only PART] [--count N] [--two] [--seed N] [--dry]
+    CLND_TRAITS=max_allocation=67108864 python tools/fuzz_calls.py [--only PART] [--count N] [--two] [--known] [--seed N] [--dry]
 
 The calls are those of compare_mxnet.py and some more, with one argument replaced: attributes by numbers that are negative, huge, not finite
 or of the wrong type, by shapes whose products overflow, by what is no number at all; arrays by others of odd shapes and dtypes. `--two`
-replaces two arguments at once, in so many calls, drawn by the seed. A small `max_allocation` makes whatever is too large an error. `--dry`
-stops each call at its first kernel. What goes wrong is printed by kind; a call that ends the process is kept in `--log FILE`.
+replaces two arguments at once, in so many calls, drawn by the seed; `--known` makes each call as it stands first, with the same arrays, so
+that it is one that is done again. A small `max_allocation` makes whatever is too large an error. `--dry` stops each call at its first
+kernel. What goes wrong is printed by kind; a call that ends the process is kept in `--log FILE`.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ RAW = re.compile(r"pyopencl|\bcl[A-Z]\w+|\bCL_|INVALID_[A-Z]|the driver (cannot|
 Change = tuple[str, Any]  # an attribute's name or an array's number, and what to put there
 
 
+KNOWN = 4  # calls after which a call is done again
 MOST = 1 << 20  # KiB that a call may add to what the process took at most: an array is refused that takes a sixteenth of it
 
 
@@ -178,12 +180,16 @@ def describe(call: Call, made: Sequence[Change]) -> str:
     return f"{call} with {' and '.join(texts)}"
 
 
-def attempt(call: Call, made: Sequence[Change], finish: bool = True) -> str | None:
-    """Make a call with something replaced; say what is wrong with the answer, if anything is."""
+def attempt(call: Call, made: Sequence[Change], finish: bool = True, before: int = 0) -> str | None:
+    """Make a call with something replaced, after so many as it stands; say what is wrong with the answer, if anything is."""
     arrays: list[Any] = [nd.array(a, dtype=a.dtype) for a in call.arrays]
     attributes = dict(call.attributes)
     if call.name == "nd.concatenate":
         attributes["arrays"] = [nd.ones((2, 3)), nd.ones((2, 3))]
+    if before and call.name.endswith("_update"):
+        attributes["out"] = arrays[0]  # as steps are taken
+    for _ in range(before):
+        function_of(call)(*arrays, **attributes)
     for name, value in made:
         if not name.isdigit():
             attributes[name] = value
@@ -196,7 +202,7 @@ def attempt(call: Call, made: Sequence[Change], finish: bool = True) -> str | No
                 arrays[i] = nd.array(call.arrays[i], dtype=given)
             else:
                 arrays[i] = given
-    before = peak()
+    taken = peak()
     recording = mx.autograd.is_recording()
     try:
         results = function_of(call)(*arrays, **attributes)
@@ -228,8 +234,8 @@ def attempt(call: Call, made: Sequence[Change], finish: bool = True) -> str | No
         return f"{type(error).__name__}: {str(error)[:100]}"
     if mx.autograd.is_recording() != recording:
         return "recording is no longer as it was"
-    if peak() > before + MOST:
-        return f"takes {peak() - before} KiB"
+    if peak() > taken + MOST:
+        return f"takes {peak() - taken} KiB"
     return None
 
 
@@ -265,6 +271,7 @@ def main() -> int:
     parser.add_argument("--log", type=Path, help="file to keep the present call in, for one that ends the process")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dry", action="store_true", help="stop at the first kernel")
+    parser.add_argument("--known", action="store_true", help="make each call as it stands first, until it is one that is done again")
     parser.add_argument("--patience", type=int, default=60, help="seconds for a call")
     given = parser.parse_args()
     generator = random.Random(given.seed)
@@ -290,7 +297,7 @@ def main() -> int:
             with no_kernels():
                 problem = attempt(call, made, finish=False)
         else:
-            problem = attempt(call, made)
+            problem = attempt(call, made, before=KNOWN * given.known)
         if problem is not None:
             kind = call.name, re.sub(r"\d+", "N", problem)[:60]
             wrong[kind] += 1
