@@ -19,7 +19,7 @@ import sys
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +189,8 @@ def attempt(call: Call, made: Sequence[Change], finish: bool = True, before: int
     if before and call.name.endswith("_update"):
         attributes["out"] = arrays[0]  # as steps are taken
     for _ in range(before):
-        function_of(call)(*arrays, **attributes)
+        with suppress(TypeError):  # a few are none as they stand
+            function_of(call)(*arrays, **attributes)
     for name, value in made:
         if not name.isdigit():
             attributes[name] = value
