@@ -377,7 +377,9 @@ def test_passes_of_several_threads_share_what_is_known(walks, threads_take_turns
         return True
 
     assert all(at_once(work, 6))
-    assert len(walks) < 6 * 30 / 2
+    walks.clear()  # while one watches the others walk, however long that takes
+    assert work(6, None)
+    assert not walks
 
 
 def test_passes_take_no_more_memory_again_and_again(walks):
