@@ -14,7 +14,9 @@ Oclgrind 21.10, which distributions have, reports what is fine and dies of some 
 `-n1`, so that it is a failed test, or put one on the PATH whose `src/plugins/Uninitialized.cpp` is mended. There a ShuffleVector's mask
 values below 0 are undefined lanes; Freeze and llvm.fabs pass shadows on; so do, lane by lane, Select and built-ins that take no pointers;
 And and Or do, bit by bit; the PHI nodes of a block read before any is written; what the host writes or maps initialises these bytes and
-no others, and a new buffer has none; and the thread that launches a kernel has a memory pool.
+no others, and a new buffer has none; vstore_half of a double marks one element; and the thread that launches a kernel has a memory pool.
+Elsewhere it computes wrongly, whatever it looks for: max, min and clamp of a vector of integers with a number read lanes that the number
+has not, and a true lane of a vector of i1 is 255 once it is widened.
 """
 
 from __future__ import annotations
