@@ -138,7 +138,8 @@ class Survey:
 
     def numbers_of(self, fusion: Fusion) -> list[int]:
         """Which of the numbers each number of a fusion of these nodes is, in the order of its terms."""
-        operands = [((id(x.record), i), y) for x in self.nodes for i, y in enumerate(x.record.inputs)]  # type: ignore[union-attr]
+        records: list[Any] = [x.record for x in self.nodes]
+        operands = [((id(record), i), y) for record in records for i, y in enumerate(record.inputs)]
         places = {place: number for number, place in enumerate(place for place, y in operands if type(y) is not Value)}
         return [places[term.place] for term in fusion.terms if isinstance(term, NumberTerm)]
 
@@ -240,7 +241,8 @@ class Launch:
             sources = [(arrays[i].buffer, arrays[i].offset + apart) for i, apart in self._arrays]
             given = [numbers[i] for i in self._numbers]
             if self._target is not None:
-                arrays[self._target].buffer.since = self._device.launched  # type: ignore[union-attr]
+                target: Any = arrays[self._target].buffer
+                target.since = self._device.launched
             if self._prepared is not None:
                 self._prepared.launch(buffers, sources, given)
             elif self._reduction is not None:
@@ -308,7 +310,8 @@ def _made(survey: Survey) -> First | Fewer | Launch:
 def _move(survey: Survey, fusion: Fusion, index: int) -> First | Launch:
     """How elements are written somewhere. What others hold is stored on the way; the source, which the caller holds, only for a tape."""
     first = survey.nodes[0]
-    source, *targets = first.record.inputs  # type: ignore[union-attr]
+    record: Any = first.record
+    source, *targets = record.inputs
     target = None
     if targets:
         (over,) = targets
@@ -456,8 +459,8 @@ class _Moving:
         self.name = name
 
     def saves(self, record: Record) -> tuple[frozenset[int], bool]:
-        """It has no gradient rule."""
-        raise NotImplementedError
+        """It has no gradient rule: none."""
+        return frozenset(), False
 
 
 _COPY, _ASSIGN = _Moving("copy"), _Moving("assign")

@@ -213,7 +213,7 @@ def _bound(op: Operator) -> Callable[..., Value]:
 
 
 def _reflected(op: Operator) -> Callable[..., Value]:
-    return lambda self, other: op(other, self)
+    return lambda self, other: op.of_two(other, self)
 
 
 def converted(value: Value, dtype: np.dtype[Any]) -> Value:
@@ -439,28 +439,19 @@ class Elementwise(Operator):
 
     def of_two(self, lhs: Any, rhs: Any) -> Value:
         """The same for two operands and no attributes, by a shorter way where operands of these kinds were met before."""
-        if type(lhs) is type(rhs) is Value:
-            expression = self._expressions.get((lhs.dtype, rhs.dtype))
-            if expression is None or lhs.device is not rhs.device:
-                return self(lhs, rhs)
-            shape, device = lhs.shape, lhs.device
-            if shape != rhs.shape:
-                shape = broadcast_shapes(self.name, (shape, rhs.shape))
-        elif type(lhs) is Value:
-            expression = self._expressions.get((lhs.dtype, type(rhs)))
-            if expression is None:
-                return self(lhs, rhs)
-            shape, device = lhs.shape, lhs.device
-            rhs = dtypes.to_scalar(rhs, expression.operands[1])
-        elif type(rhs) is Value:
-            expression = self._expressions.get((type(lhs), rhs.dtype))
-            if expression is None:
-                return self(lhs, rhs)
-            shape, device = rhs.shape, rhs.device
-            lhs = dtypes.to_scalar(lhs, expression.operands[0])
-        else:
+        left, right = type(lhs) is Value, type(rhs) is Value
+        expression = self._expressions.get((lhs.dtype if left else type(lhs), rhs.dtype if right else type(rhs)))
+        if expression is None or (left and right and lhs.device is not rhs.device):
             return self(lhs, rhs)
-        return engine.defer(self, expression, (lhs, rhs), {}, shape, expression.result, device)
+        first = lhs if left else rhs
+        shape = first.shape
+        if not left:
+            lhs = dtypes.to_scalar(lhs, expression.operands[0])
+        elif not right:
+            rhs = dtypes.to_scalar(rhs, expression.operands[1])
+        elif shape != rhs.shape:
+            shape = broadcast_shapes(self.name, (shape, rhs.shape))
+        return engine.defer(self, expression, (lhs, rhs), {}, shape, expression.result, first.device)
 
     def expression(self, kinds: Sequence[Any]) -> Expression:
         """The code for operands of these dtypes (Python's types stand for numbers)."""

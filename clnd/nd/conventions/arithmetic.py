@@ -28,7 +28,9 @@ def arithmetic(op: Operator) -> Convention:
     """A scalar takes the array's dtype."""
 
     def function(lhs: Any, rhs: Any) -> Any:
-        return op.of_two(lhs, rhs) if type(lhs) is type(rhs) is Value else op.of_two(*_typed(op.name, lhs, rhs))
+        if type(lhs) is not Value or type(rhs) is not Value:
+            lhs, rhs = _typed(op.name, lhs, rhs)
+        return op.of_two(lhs, rhs)
 
     return function
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clnd.engine import Value, dtypes
+from clnd.engine import Value
 from clnd.errors import DTypeError
 from clnd.ops import Operator, registry
 
@@ -28,7 +28,7 @@ def convention(*names: str) -> Callable[[Callable[[Operator], Convention]], Call
 
 def scalar_for(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
     """A number beside an array takes the array's dtype: beside integers it loses its fraction."""
-    if dtype.kind != "f" and isinstance(value, (float, np.floating)) and dtypes.category(dtype) in ("int", "uint"):
+    if dtype.kind in "iu" and isinstance(value, (float, np.floating)):
         if not np.isfinite(value):
             raise DTypeError(f"{name}: the number {value} has no {dtype} value; convert the array with astype('float32') first")
         return int(value)
